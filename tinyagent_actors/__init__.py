@@ -1,0 +1,1 @@
+"""tinyagent_actors: OTP for LLM agents, in Python, on Trio."""

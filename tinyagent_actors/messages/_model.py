@@ -1,0 +1,88 @@
+"""Model: which model, spoken to how and where. Pure syntax; keys, URLs and prices are resolved by the providers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Literal, TypeAlias
+from urllib.parse import urlsplit
+
+import attrs
+
+from tinyagent_actors._errors import ValueShapeError
+
+ThinkingLevel: TypeAlias = Literal["off", "minimal", "low", "medium", "high", "xhigh"]
+THINKING_LEVELS: Final[tuple[ThinkingLevel, ...]] = ("off", "minimal", "low", "medium", "high", "xhigh")
+
+_ALIASES: Final = {
+    "openrouter": "openai-completions",
+    "openai": "openai-completions",
+    "minimax": "minimax-completions",
+    "anthropic": "anthropic-messages",
+    "zai": "zai-completions",
+}
+_BY_PROVIDER: Final = {
+    "minimax": "minimax-completions",
+    "minimax-cn": "minimax-completions",
+    "anthropic": "anthropic-messages",
+    "kimi": "anthropic-messages",
+    "zai": "zai-completions",
+}
+
+
+def _api(value: str | None, model: Model) -> str:
+    named = (value or "").strip()
+    if not named:
+        return _BY_PROVIDER.get(model.provider, "openai-completions")
+    return _ALIASES.get(named, named)
+
+
+@attrs.frozen
+class Model:
+    """A model of a provider. Everything but `id` has a default."""
+
+    id: str
+    provider: str = "openrouter"
+    """Whose keys, base URL and peculiarities apply."""
+    api: str = attrs.field(default="", converter=attrs.Converter(_api, takes_self=True))  # type: ignore[misc]  # the plugin does not know takes_self
+    """The dialect. Blank: by the provider. The aliases `openrouter`, `openai`, `minimax`, `anthropic`, `zai` are known."""
+    base_url: str | None = None
+    """None: the environment's `<PROVIDER>_BASE_URL`, else the provider's own."""
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    thinking_level: ThinkingLevel = "off"
+    reasoning: bool = False
+    """Whether the model thinks at all."""
+    context_window: int | None = None
+    """Tokens."""
+    max_tokens: int | None = None
+    """Tokens of an answer, at most."""
+
+    @classmethod
+    def parse(cls, text: str) -> Model:
+        """Give the model that `text` names.
+
+        ``provider:id`` splits at the first colon (``ollama:qwen3:8b``); ``http(s)://host/path#model-id`` names an
+        OpenAI-compatible endpoint by its URL.
+
+        Raises:
+            ValueShapeError: The text is neither.
+
+        Example:
+            >>> Model.parse("openrouter:anthropic/claude-sonnet-4.6").id
+            'anthropic/claude-sonnet-4.6'
+        """
+        named = text.strip()
+        if "|" in named:
+            raise ValueShapeError("model", "chains of models ('a|b') are not known here")
+        if named.startswith(("http://", "https://")):
+            return cls._from_url(named)
+        provider, colon, name = named.partition(":")
+        if not colon or not provider.strip() or not name.strip():
+            raise ValueShapeError("model", f"must be 'provider:id' or 'http(s)://host/path#id', is {text!r}")
+        return cls(id=name.strip(), provider=provider.strip().lower())
+
+    @classmethod
+    def _from_url(cls, text: str) -> Model:
+        parts = urlsplit(text)
+        if not parts.hostname or not parts.fragment:
+            raise ValueShapeError("model", "a model given by URL must end in '#' and the model's id")
+        return cls(id=parts.fragment, provider="custom", base_url=parts._replace(fragment="").geturl())
