@@ -79,7 +79,7 @@ class TinyAgentError(Exception):
     restart_policy: ClassVar[RestartPolicy] = "default"
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.args == other.args  # type: ignore[attr-defined]  # same class, so it has args
+        return isinstance(other, TinyAgentError) and type(self) is type(other) and self.args == other.args
 
     def __hash__(self) -> int:
         return hash((type(self).__name__, str(self)))

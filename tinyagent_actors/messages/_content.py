@@ -7,7 +7,7 @@ beside the fields we know. `wire` is replayed as it came, and only to that maker
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Final, Literal, TypeAlias, cast
+from typing import Any, ClassVar, Final, Literal, TypeAlias
 
 import attrs
 
@@ -141,14 +141,14 @@ def content_from_dict(shape: Mapping[str, Any], path: str = "content") -> Conten
         raise ValueShapeError(f"{path}.type", f"no such content: {tag!r}")
     fields = {name: value for name, value in shape.items() if name not in _TRANSIENT}
     for attribute in attrs.fields(cls):
-        _check_member(attribute, fields, path)
+        _check_member(attribute, fields, path, is_opaque=cls is OpaqueContent)
     known = {attribute.name for attribute in attrs.fields(cls)}
     for name in fields.keys() - known:
         raise ValueShapeError(f"{path}.{name}", f"no such member of {tag!r} content")
-    return cast("Content", cls(**fields))
+    return cls(**fields)
 
 
-def _check_member(attribute: attrs.Attribute[Any], fields: Mapping[str, Any], path: str) -> None:
+def _check_member(attribute: attrs.Attribute[Any], fields: Mapping[str, Any], path: str, *, is_opaque: bool) -> None:
     name = attribute.name
     if name not in fields:
         if attribute.default is attrs.NOTHING:
@@ -157,7 +157,7 @@ def _check_member(attribute: attrs.Attribute[Any], fields: Mapping[str, Any], pa
     value = fields[name]
     if value is None and attribute.default is None:
         return
-    wanted = Mapping if name in _MAPPINGS or attribute.type == "Mapping[str, Any]" else str
+    wanted = Mapping if is_opaque or name in _MAPPINGS else str
     if not isinstance(value, wanted):
         kind = "an object" if wanted is Mapping else "a string"
         raise ValueShapeError(f"{path}.{name}", f"must be {kind}, is {type(value).__name__}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, cast
 from urllib.parse import urlsplit
 
 import attrs
@@ -29,10 +29,10 @@ _BY_PROVIDER: Final = {
 }
 
 
-def _api(value: str | None, model: Model) -> str:
+def _api(value: str | None, model: attrs.AttrsInstance) -> str:
     named = (value or "").strip()
     if not named:
-        return _BY_PROVIDER.get(model.provider, "openai-completions")
+        return _BY_PROVIDER.get(cast("Model", model).provider, "openai-completions")
     return _ALIASES.get(named, named)
 
 
@@ -43,7 +43,7 @@ class Model:
     id: str
     provider: str = "openrouter"
     """Whose keys, base URL and peculiarities apply."""
-    api: str = attrs.field(default="", converter=attrs.Converter(_api, takes_self=True))  # type: ignore[misc]  # the plugin does not know takes_self
+    api: str = attrs.field(default="", converter=attrs.Converter(_api, takes_self=True))  # type: ignore[misc]  # attrs allows it, the plugin does not yet
     """The dialect. Blank: by the provider. The aliases `openrouter`, `openai`, `minimax`, `anthropic`, `zai` are known."""
     base_url: str | None = None
     """None: the environment's `<PROVIDER>_BASE_URL`, else the provider's own."""

@@ -1,0 +1,103 @@
+"""What the actors, tools and streams of one system share, and how each finds it.
+
+Inside a system it is the system's; outside (an `Agent` in a script, a bare `open_stream`) there is one for each
+`trio.run`, made on first use and closed at the end of that run by a system task.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Protocol, TypeVar, cast
+
+import attrs
+import trio
+
+from tinyagent_actors.actors._bus import EventBus
+from tinyagent_actors.actors._leftovers import LeftoverRegistry
+
+CLOSE_GRACE: Final = 5.0
+"""Seconds that the shared parts of a system get to close."""
+
+
+class Resource(Protocol):
+    """A shared part with a life: a pool of connections, a hub of streams."""
+
+    async def aclose(self) -> None:
+        """End it and everything it runs. Called once, shielded, with `CLOSE_GRACE` seconds."""
+
+
+ResourceT = TypeVar("ResourceT", bound=Resource)
+
+
+@attrs.define(eq=False)
+class Runtime:
+    """The shared parts of one system (or of one `trio.run`, where there is no system)."""
+
+    name: str
+    bus: EventBus = attrs.field(factory=EventBus)
+    leftovers: LeftoverRegistry = attrs.field(factory=LeftoverRegistry)
+    _resources: dict[type[Any], Resource] = attrs.field(factory=dict, init=False)
+
+    @property
+    def runtime(self) -> Runtime:
+        """Itself: the body of `open_system` is at no actor."""
+        return self
+
+    def start_detached(self, async_fn: Callable[..., Awaitable[object]], *args: object, name: str) -> None:
+        """Start a task that no nursery of a caller waits for; it gets a copy of the caller's context variables.
+
+        The function must not raise: whoever starts it keeps a record of it, forwards cancellation to a scope inside it,
+        and enters it among the `leftovers` if it will not end. At the end of `trio.run` it is cancelled.
+        """
+        trio.lowlevel.spawn_system_task(async_fn, *args, name=name, context=contextvars.copy_context())
+
+    def resource(self, kind: type[ResourceT], make: Callable[[Runtime], ResourceT]) -> ResourceT:
+        """Give the shared part of that kind, made on first use and closed with the runtime."""
+        found = self._resources.get(kind)
+        if found is None:
+            found = self._resources[kind] = make(self)
+        return cast("ResourceT", found)
+
+    async def aclose(self) -> None:
+        """Close the shared parts, last made first, within `CLOSE_GRACE` seconds even under cancellation."""
+        with trio.move_on_after(CLOSE_GRACE, shield=True):
+            while self._resources:
+                _, resource = self._resources.popitem()
+                await resource.aclose()
+        self.bus.close()
+
+
+class Place(Protocol):
+    """Where a task is: an actor's, or just some system's."""
+
+    @property
+    def runtime(self) -> Runtime:
+        """The shared parts there."""
+
+
+current_place: Final[contextvars.ContextVar[Place | None]] = contextvars.ContextVar("tinyagent_actors", default=None)
+"""The one context variable of this package: the actor (or the system) whose work a task does."""
+
+_of_run: trio.lowlevel.RunVar[Runtime] = trio.lowlevel.RunVar("tinyagent_actors_runtime")
+
+
+def current_runtime() -> Runtime:
+    """Give the runtime of the system this task belongs to, else that of this `trio.run`."""
+    place = current_place.get()
+    if place is not None:
+        return place.runtime
+    try:
+        return _of_run.get()
+    except LookupError:
+        runtime = Runtime("run")
+        _of_run.set(runtime)
+        trio.lowlevel.spawn_system_task(_close_at_the_end, runtime, name="tinyagent_actors: close the shared parts")
+        return runtime
+
+
+async def _close_at_the_end(runtime: Runtime) -> None:
+    try:
+        await trio.sleep_forever()
+    finally:
+        await runtime.aclose()
