@@ -1,0 +1,1 @@
+"""Providers: one way to a model's answer as typed events, on more than one engine."""
