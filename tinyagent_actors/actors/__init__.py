@@ -1,0 +1,70 @@
+"""Actors: mailboxes, refs, contexts, exits, the event bus, and what several layers above write to."""
+
+from tinyagent_actors.actors._address import Address, Owner
+from tinyagent_actors.actors._bus import EventBus
+from tinyagent_actors.actors._cell import Cell
+from tinyagent_actors.actors._context import ActorContext, MessageIterator
+from tinyagent_actors.actors._dead_letters import DeadLetters
+from tinyagent_actors.actors._exit import CancelCause, Exit, ExitReason, Ignore, as_fact
+from tinyagent_actors.actors._leftovers import LeftoverKind, LeftoverRegistry, Leftovers
+from tinyagent_actors.actors._mailbox import DEFAULT_CAPACITY, Mailbox, MailboxStatistics, OverflowPolicy, Pacer
+from tinyagent_actors.actors._monitor import Down, Monitor
+from tinyagent_actors.actors._pattern import path_matcher
+from tinyagent_actors.actors._ref import ActorRef, current_cell
+from tinyagent_actors.actors._reply_slot import Envelope, ReplySlot
+from tinyagent_actors.actors._runtime import CLOSE_GRACE, Place, Resource, Runtime, current_place, current_runtime
+from tinyagent_actors.actors._spec import ChildLike, ChildSpec, Classify, HasChildSpec, RestartType, Shutdown, check_name, check_seconds, classify_by_error, to_child_spec, to_child_specs
+from tinyagent_actors.actors._subscription import Policy, Subscription, block, conflate
+from tinyagent_actors.actors._wait_graph import WaitGraph
+
+__all__ = [
+    "CLOSE_GRACE",
+    "DEFAULT_CAPACITY",
+    "ActorContext",
+    "ActorRef",
+    "Address",
+    "CancelCause",
+    "Cell",
+    "ChildLike",
+    "ChildSpec",
+    "Classify",
+    "DeadLetters",
+    "Down",
+    "Envelope",
+    "EventBus",
+    "Exit",
+    "ExitReason",
+    "HasChildSpec",
+    "Ignore",
+    "LeftoverKind",
+    "LeftoverRegistry",
+    "Leftovers",
+    "Mailbox",
+    "MailboxStatistics",
+    "MessageIterator",
+    "Monitor",
+    "OverflowPolicy",
+    "Owner",
+    "Pacer",
+    "Place",
+    "Policy",
+    "ReplySlot",
+    "Resource",
+    "RestartType",
+    "Runtime",
+    "Shutdown",
+    "Subscription",
+    "WaitGraph",
+    "as_fact",
+    "block",
+    "check_name",
+    "check_seconds",
+    "classify_by_error",
+    "conflate",
+    "current_cell",
+    "current_place",
+    "current_runtime",
+    "path_matcher",
+    "to_child_spec",
+    "to_child_specs",
+]

@@ -7,14 +7,18 @@ Inside a system it is the system's; outside (an `Agent` in a script, a bare `ope
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Awaitable, Callable
+import itertools
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final, Protocol, TypeVar, cast
 
 import attrs
 import trio
 
 from tinyagent_actors.actors._bus import EventBus
+from tinyagent_actors.actors._dead_letters import DeadLetters
 from tinyagent_actors.actors._leftovers import LeftoverRegistry
+from tinyagent_actors.actors._mailbox import Pacer
+from tinyagent_actors.actors._wait_graph import WaitGraph
 
 CLOSE_GRACE: Final = 5.0
 """Seconds that the shared parts of a system get to close."""
@@ -37,12 +41,34 @@ class Runtime:
     name: str
     bus: EventBus = attrs.field(factory=EventBus)
     leftovers: LeftoverRegistry = attrs.field(factory=LeftoverRegistry)
+    wait_graph: WaitGraph = attrs.field(factory=WaitGraph, init=False)
+    pacer: Pacer = attrs.field(factory=Pacer, init=False)
+    dead_letters: DeadLetters = attrs.field(
+        default=attrs.Factory(lambda self: DeadLetters(self.bus), takes_self=True), init=False
+    )
+    on_fatal: Callable[[BaseException], None] | None = attrs.field(default=None, init=False)
+    """Hears of a `KeyboardInterrupt` or `SystemExit` that left an actor: the system stops in order."""
     _resources: dict[type[Any], Resource] = attrs.field(factory=dict, init=False)
+    _uids: Iterator[int] = attrs.field(factory=lambda: itertools.count(1), init=False)
 
     @property
     def runtime(self) -> Runtime:
         """Itself: the body of `open_system` is at no actor."""
         return self
+
+    @property
+    def event(self) -> int | None:
+        """No event leads to what is done outside actors."""
+        return None
+
+    def next_uid(self) -> int:
+        """Give a number that no other actor of this system has."""
+        return next(self._uids)
+
+    def fail_fatally(self, error: BaseException) -> None:
+        """Have the system stopped in order because of an exception that is nobody's to handle."""
+        if self.on_fatal is not None:
+            self.on_fatal(error)
 
     def start_detached(self, async_fn: Callable[..., Awaitable[object]], *args: object, name: str) -> None:
         """Start a task that no nursery of a caller waits for; it gets a copy of the caller's context variables.
@@ -59,13 +85,12 @@ class Runtime:
             found = self._resources[kind] = make(self)
         return cast("ResourceT", found)
 
-    async def aclose(self) -> None:
+    async def close_resources(self) -> None:
         """Close the shared parts, last made first, within `CLOSE_GRACE` seconds even under cancellation."""
         with trio.move_on_after(CLOSE_GRACE, shield=True):
             while self._resources:
                 _, resource = self._resources.popitem()
                 await resource.aclose()
-        self.bus.close()
 
 
 class Place(Protocol):
@@ -74,6 +99,10 @@ class Place(Protocol):
     @property
     def runtime(self) -> Runtime:
         """The shared parts there."""
+
+    @property
+    def event(self) -> int | None:
+        """`seq` of the event that leads to what is done there now."""
 
 
 current_place: Final[contextvars.ContextVar[Place | None]] = contextvars.ContextVar("tinyagent_actors", default=None)
@@ -100,4 +129,5 @@ async def _close_at_the_end(runtime: Runtime) -> None:
     try:
         await trio.sleep_forever()
     finally:
-        await runtime.aclose()
+        await runtime.close_resources()
+        runtime.bus.close()

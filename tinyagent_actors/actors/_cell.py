@@ -1,0 +1,239 @@
+"""Cell: one incarnation of an actor, and the boundary where its end becomes a value.
+
+The boundary. The body runs in a cancel scope of its own; its exception is caught *outside* that scope (inside, a group of
+`Cancelled` and something else would leave the scope and kill the supervisor's nursery). What is `Cancelled` passes on;
+every other leaf becomes the `Exit`. `KeyboardInterrupt` and `SystemExit` besides stop the whole system in order. The
+end is told exactly once, synchronously, in a `finally`, so that it is told under cancellation as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextvars import Context
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import trio
+
+from tinyagent_actors._errors import RestartIntensityExceededError, StartFailedError, StartTimeoutError
+from tinyagent_actors.actors._exit import CancelCause, Exit, Ignore, as_fact
+from tinyagent_actors.actors._runtime import Runtime, current_place
+from tinyagent_actors.events import (
+    ActorCrashedEvent,
+    ActorRestartedEvent,
+    ActorStartedEvent,
+    ActorStoppedEvent,
+    Event,
+)
+
+if TYPE_CHECKING:
+    from tinyagent_actors.actors._address import Address
+    from tinyagent_actors.actors._context import ActorContext
+    from tinyagent_actors.actors._monitor import Monitor
+
+_FROM_OUTSIDE = CancelCause("an outer scope", "cancelled from outside", "outer")
+
+Body = Callable[["ActorContext"], Awaitable[object]]
+
+
+@attrs.define(eq=False)
+class Cell:
+    """One incarnation: its scope, its end, and who wants to hear of it. Also the *place* its tasks find themselves at."""
+
+    address: Address
+    incarnation: int
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False, repr=False)
+    event: int | None = attrs.field(default=None, init=False)
+    """`seq` of the latest event about it: the cause of what it does next."""
+    has_started: bool = attrs.field(default=False, init=False)
+    value: Any = attrs.field(default=None, init=False, repr=False)
+    """What `ctx.started` was given."""
+    stopping: CancelCause | None = attrs.field(default=None, init=False)
+    """Set when it was asked to stop."""
+    cancelling: CancelCause | None = attrs.field(default=None, init=False)
+    """Set before its scope is cancelled: who, why, through what. The first stays."""
+    exit: Exit | None = attrs.field(default=None, init=False)
+    leftover: int = attrs.field(default=0, init=False, repr=False)
+    """Its entry among the leftovers, once it was given up; 0 for none."""
+    task: trio.lowlevel.Task | None = attrs.field(default=None, init=False, repr=False)
+    _context: ActorContext | None = attrs.field(default=None, init=False, repr=False)
+    _monitors: dict[int, Monitor] | None = attrs.field(default=None, init=False, repr=False)
+    _waiting: trio.lowlevel.ParkingLot | None = attrs.field(default=None, init=False, repr=False)
+    _on_stopping: trio.Event | None = attrs.field(default=None, init=False, repr=False)
+
+    @property
+    def cell(self) -> Cell:
+        """Itself: the actor at this place."""
+        return self
+
+    @property
+    def runtime(self) -> Runtime:
+        """The shared parts of its system."""
+        return self.address.runtime
+
+    @property
+    def path(self) -> str:
+        """Its place in the tree."""
+        return self.address.path
+
+    def publish(self, kind: type[Event], **fields: Any) -> int:
+        """Publish an event about this actor; it becomes the cause of what follows."""
+        self.event = self.address.runtime.bus.publish(kind, self.address.path, cause=self.event, **fields)
+        return self.event
+
+    def spawn(self, nursery: trio.Nursery, body: Body, context: ActorContext) -> None:
+        """Start the task of this incarnation, in a fresh context, as the supervisor's own task."""
+        self._context = context
+        Context().run(lambda: nursery.start_soon(self._run, body, name=self.address.path))
+
+    async def _run(self, body: Body) -> None:
+        assert self._context is not None
+        current_place.set(self)
+        self.task = trio.lowlevel.current_task()
+        error: BaseException | None = None
+        try:
+            with self.scope:
+                await body(self._context)
+        except GeneratorExit:
+            raise
+        except BaseException as raised:  # noqa: BLE001  # the boundary: every end becomes an Exit
+            cancelled, error = _split(raised)
+            if cancelled is not None:
+                self.cancelling = self.cancelling or self.address.owner.cancelling or _FROM_OUTSIDE
+                raise cancelled from None
+        finally:
+            self.task = None
+            self.runtime.leftovers.remove(self.leftover)
+            self.tell_end(self.exit_for(error))
+
+    @trio.lowlevel.enable_ki_protection
+    def exit_for(self, error: BaseException | None) -> Exit:
+        """Give the exit of a body that raised `error`, or returned, or was cancelled."""
+        if isinstance(error, Ignore) and not self.has_started:
+            return Exit("normal", error, started=False)
+        if isinstance(error, RestartIntensityExceededError):
+            return Exit("shutdown", error)
+        if error is not None:
+            fatal = _fatal_leaf(error)
+            if fatal is not None:
+                self.runtime.fail_fatally(fatal)
+            return Exit("error", error, self.cancelling or self.stopping, self.has_started)
+        if self.cancelling is not None:
+            reason = "shutdown" if self.cancelling.source == "stop" else "killed"
+            failed = None if self.has_started else self._start_error()
+            return Exit(reason, failed, self.cancelling, self.has_started)  # type: ignore[arg-type]  # both are reasons
+        return Exit("shutdown" if self.stopping else "normal", None, self.stopping)
+
+    def _start_error(self) -> BaseException | None:
+        cause = self.cancelling
+        if cause is not None and cause.source == "start_timeout":
+            return StartTimeoutError(self.path, seconds=float(cause.why))
+        return StartFailedError(self.path)
+
+    @trio.lowlevel.enable_ki_protection
+    def tell_started(self, value: object = None) -> None:
+        """Say that it has started; a second time changes nothing."""
+        if self.has_started or self.exit is not None:
+            return
+        self.has_started = True
+        self.value = value
+        self.publish(
+            ActorStartedEvent if self.incarnation == 1 else ActorRestartedEvent, incarnation=self.incarnation
+        )
+        self.address.owner.child_started(self)
+
+    @trio.lowlevel.enable_ki_protection
+    def tell_end(self, exit: Exit) -> None:  # noqa: A002  # the field term
+        """Tell everybody how it ended: the asker in hand, the events, the monitors, those who wait, the owner. Once."""
+        if self.exit is not None:
+            return
+        if exit.reason in ("normal", "shutdown") and exit.started:
+            self.tell_started()
+        self.exit = exit
+        if self._context is not None:
+            self._context.end(exit)
+        self._publish_end(exit)
+        for monitor in tuple((self._monitors or {}).values()):
+            monitor.fire(exit)
+        self._monitors = None
+        if self._waiting is not None:
+            self._waiting.unpark_all()
+        self.address.owner.child_exited(self)
+
+    def _publish_end(self, exit: Exit) -> None:  # noqa: A002  # the field term
+        cause = exit.cause
+        self.publish(
+            ActorCrashedEvent if exit.is_abnormal else ActorStoppedEvent,
+            incarnation=self.incarnation,
+            reason=exit.reason,
+            error=as_fact(exit.error),
+            by=cause and cause.by,
+            why=cause and cause.why,
+            source=cause and cause.source,
+        )
+
+    def request_stop(self, cause: CancelCause) -> None:
+        """Ask it to end after the message in hand. The first cause stays."""
+        if self.stopping is None:
+            self.stopping = cause
+            self.address.mailbox.request_stop(cause)
+            if self._on_stopping is not None:
+                self._on_stopping.set()
+
+    def cancel(self, cause: CancelCause) -> None:
+        """Cancel it. The record is set first, so that the boundary can say by whom; the first cause stays."""
+        if self.cancelling is None and self.exit is None:
+            self.cancelling = cause
+        self.scope.cancel(reason=f"{cause.source} by {cause.by}")
+
+    async def wait_stopping(self) -> None:
+        """Wait until it is asked to stop."""
+        if self._on_stopping is None:
+            self._on_stopping = trio.Event()
+            if self.stopping is not None:
+                self._on_stopping.set()
+        await self._on_stopping.wait()
+
+    async def wait_ended(self) -> Exit:
+        """Wait for the end of this incarnation, its cleanup included. Cancelling it leaves nothing behind."""
+        if self._waiting is None:
+            self._waiting = trio.lowlevel.ParkingLot()
+        if self.exit is not None:
+            await trio.lowlevel.checkpoint()
+        while self.exit is None:
+            await self._waiting.park()
+        return self.exit
+
+    def watch(self, monitor: Monitor) -> None:
+        """Add a monitor; of an incarnation that has ended it fires at once."""
+        if self.exit is not None:
+            monitor.fire(Exit("noproc"))
+            return
+        if self._monitors is None:
+            self._monitors = {}
+        self._monitors[id(monitor)] = monitor
+
+    def forget(self, monitor: Monitor) -> None:
+        """Take a monitor away."""
+        if self._monitors is not None:
+            self._monitors.pop(id(monitor), None)
+
+
+def _split(raised: BaseException) -> tuple[BaseException | None, BaseException | None]:
+    """Give what is `Cancelled` and what is not of whatever left the body."""
+    if isinstance(raised, trio.Cancelled):
+        return raised, None
+    if isinstance(raised, BaseExceptionGroup):
+        cancelled, rest = raised.split(trio.Cancelled)
+        while isinstance(rest, BaseExceptionGroup) and len(rest.exceptions) == 1:
+            rest = rest.exceptions[0]
+        return cancelled, rest
+    return None, raised
+
+
+def _fatal_leaf(error: BaseException) -> BaseException | None:
+    if isinstance(error, KeyboardInterrupt | SystemExit):
+        return error
+    if isinstance(error, BaseExceptionGroup):
+        return next((leaf for part in error.exceptions if (leaf := _fatal_leaf(part)) is not None), None)
+    return None

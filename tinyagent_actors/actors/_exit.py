@@ -1,0 +1,67 @@
+"""How an actor ended: exits and their provenance, as values."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import attrs
+
+from tinyagent_actors._errors import ForeignError, RestartIntensityExceededError, TinyAgentError
+from tinyagent_actors._redact import redact_text
+
+ExitReason: TypeAlias = Literal["normal", "shutdown", "killed", "error", "noproc"]
+
+
+class Ignore(Exception):  # noqa: N818  # the word of OTP's `ignore`: a decision, not a failure
+    """Raised by an actor before it has started: there is nothing to do; do not count it as a failure (S09)."""
+
+
+@attrs.frozen
+class CancelCause:
+    """Who ended something, why, and through which source."""
+
+    by: str
+    """A path, or a name such as ``SIGINT``."""
+    why: str
+    source: str
+    """stop, kill, strategy, shutdown, start_timeout, outer, signal."""
+
+
+@attrs.frozen
+class Exit:
+    """The end of one incarnation.
+
+    `normal`: it returned. `shutdown`: it was stopped and ended in time. `killed`: it was cancelled. `error`: it raised.
+    `noproc` stands only in a `Down` for an actor that was gone already.
+    """
+
+    reason: ExitReason
+    error: BaseException | None = None
+    cause: CancelCause | None = None
+    started: bool = True
+    """Whether it had started; if not, this is a failed start."""
+    abandoned: bool = False
+    """It would not end: its task still stands among the leftovers."""
+
+    @property
+    def is_abnormal(self) -> bool:
+        """Whether a transient child is restarted. A supervisor that gave up counts, though it exits `shutdown` (S26)."""
+        if isinstance(self.error, RestartIntensityExceededError):
+            return True
+        return self.reason in ("killed", "error")
+
+
+def as_fact(error: BaseException | None) -> TinyAgentError | None:
+    """Give an error as events carry it: ours as it is, somebody else's by type and redacted text."""
+    if error is None or isinstance(error, TinyAgentError):
+        return error
+    fact = ForeignError(type(error).__name__, redact_text(_text(error)))
+    fact.__cause__ = error
+    return fact
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as broken:  # noqa: BLE001  # an exception whose __str__ raises must not hide that it happened
+        return f"(its text cannot be had: {type(broken).__name__})"

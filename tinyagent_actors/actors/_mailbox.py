@@ -1,0 +1,265 @@
+"""The mailbox: two lanes, bounded, owned by one reader.
+
+The design. Control (a stop, a `Down`, what steers) is read before work, always, and is not bounded by the work's
+capacity; work is bounded, and what happens at the bound is the policy's. A message is a queue append and, if the reader
+is parked, one `reschedule`: no task switch, no lock, no memory channel inside (a channel's `send` costs a reschedule per
+message, ten times what this costs). A sender that finds the box full parks with its message; when the reader takes
+one out, the first parked sender's message moves in and that sender wakes. So order is kept for each sender, and no
+sender that comes later overtakes one that waits.
+
+The races. *Cancel of a parked sender*: its message is still with it, not in the queue; the abort takes both out, so a
+cancelled `tell` was not sent. *Cancel of the reader between wake-up and return*: the pop is synchronous, after the
+wake-up, so nothing is lost in between. *Close while senders are parked*: they wake, their messages are dead letters. *Reader and
+sender in one tick*: each sees the other's finished step, because neither waits inside.
+
+Fairness. A tell with room never switches tasks, so a loop of them would starve everybody: a `Pacer` makes a task's 64th
+tell in a row a full checkpoint, and the mailbox the 64th receive in a row.
+
+Refused: a wrapper around a memory channel (cost; no second lane; no removal of a withdrawn ask), one queue with
+priorities (control would be bounded with the work), an unbounded default (memory), `asyncio.Queue`-like `task_done`
+(one forgotten call hangs everything).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+import attrs
+import trio
+
+from tinyagent_actors._errors import ActorStoppedError, MailboxFullError
+from tinyagent_actors.actors._reply_slot import Envelope
+
+if TYPE_CHECKING:
+    from tinyagent_actors.actors._dead_letters import DeadLetters
+    from tinyagent_actors.actors._exit import CancelCause
+
+OverflowPolicy: TypeAlias = Literal["block", "reject", "drop_oldest", "drop_newest"]
+Item: TypeAlias = "tuple[Any, int | None] | Envelope"
+IN_A_ROW: Final = 64
+DEFAULT_CAPACITY: Final = 64
+
+
+@attrs.define(eq=False)
+class Pacer:
+    """Counts the tells that one task makes in a row; shared by the mailboxes of a system."""
+
+    _task: trio.lowlevel.Task | None = attrs.field(default=None, init=False)
+    _count: int = attrs.field(default=0, init=False)
+
+    def is_due(self) -> bool:
+        """Count one tell of the current task; whether it has to be a full checkpoint."""
+        task = trio.lowlevel.current_task()
+        if task is not self._task:
+            self._task = task
+            self._count = 1
+            return False
+        self._count += 1
+        if self._count < IN_A_ROW:
+            return False
+        self._count = 0
+        return True
+
+
+@attrs.frozen
+class MailboxStatistics:
+    """What a mailbox holds and has seen."""
+
+    depth: int
+    """Messages of the work lane that lie unread."""
+    control: int
+    """Messages of the control lane that lie unread."""
+    peak: int
+    """The most work messages that ever lay unread."""
+    waiting: int
+    """Senders that wait for room."""
+    dropped: int
+    """Messages that the policy dropped or refused."""
+    capacity: int
+
+
+@attrs.define(eq=False)
+class Mailbox:
+    """The mailbox of one child. It outlives restarts; `close` is for when the child is finally gone."""
+
+    path: str
+    _dead_letters: DeadLetters = attrs.field(repr=False)
+    pacer: Pacer = attrs.field(repr=False)
+    capacity: int = DEFAULT_CAPACITY
+    policy: OverflowPolicy = "block"
+    _work: deque[Item] = attrs.field(factory=deque, init=False, repr=False)
+    _control: deque[Any] = attrs.field(factory=deque, init=False, repr=False)
+    _senders: OrderedDict[trio.lowlevel.Task, Item] = attrs.field(factory=OrderedDict, init=False, repr=False)
+    _reader: trio.lowlevel.Task | None = attrs.field(default=None, init=False, repr=False)
+    _received: int = attrs.field(default=0, init=False, repr=False)
+    _peak: int = attrs.field(default=0, init=False, repr=False)
+    _dropped: int = attrs.field(default=0, init=False, repr=False)
+    stopping: CancelCause | None = attrs.field(default=None, init=False, repr=False)
+    """Set when the reader is to end after the message in hand; by whom and why."""
+    is_closed: bool = attrs.field(default=False, init=False)
+
+    def offer(self, item: Item) -> bool:
+        """Queue a message if there is room (or the policy makes some); False if the sender has to wait.
+
+        Raises:
+            MailboxFullError: The policy is `reject`, or it drops this message and it is an ask.
+        """
+        work = self._work
+        if self.is_closed or self.stopping is not None:
+            self._bury(item, "stopped")
+        elif len(work) < self.capacity and not self._senders:
+            work.append(item)
+            if self._reader is not None:
+                self._wake()
+        elif self.policy == "block":
+            return False
+        else:
+            self._overflow(item)
+        return True
+
+    def _overflow(self, item: Item) -> None:
+        self._dropped += 1
+        if self.policy == "drop_oldest":
+            self._bury(self._work.popleft(), "dropped")
+            self._work.append(item)
+        elif self.policy == "drop_newest":
+            self._bury(item, "dropped")
+        else:
+            raise MailboxFullError(self.path, self.capacity)
+
+    def offer_nowait(self, item: Item) -> None:
+        """Queue a message, or raise.
+
+        Raises:
+            MailboxFullError: There is no room and the policy is `block` or `reject`.
+        """
+        if not self.offer(item):
+            raise MailboxFullError(self.path, self.capacity)
+
+    async def put(self, item: Item) -> None:
+        """Wait for room and queue a message. Cancelling it: not sent."""
+        task = trio.lowlevel.current_task()
+        self._senders[task] = item
+
+        def take_back(_raise_cancel: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
+            del self._senders[task]
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(take_back)
+
+    def post(self, message: object) -> None:
+        """Put a message on the control lane; never waits. To a closed mailbox: nothing."""
+        if not self.is_closed:
+            self._control.append(message)
+            if self._reader is not None:
+                self._wake()
+
+    def unpost(self, message: object) -> None:
+        """Take a control message out if it still lies unread (a `Down` after `demonitor`)."""
+        if message in self._control:
+            self._control.remove(message)
+
+    def request_stop(self, cause: CancelCause) -> None:
+        """Make the reader end after the message in hand. The first cause stays."""
+        if self.stopping is None:
+            self.stopping = cause
+            if self._reader is not None:
+                self._wake()
+
+    def _wake(self) -> None:
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            trio.lowlevel.reschedule(reader)
+
+    async def pace(self) -> None:
+        """The reader's checkpoint before a receive: each 64th is a full one."""
+        self._received += 1
+        if self._received < IN_A_ROW:
+            await trio.lowlevel.checkpoint_if_cancelled()
+        else:
+            self._received = 0
+            await trio.lowlevel.checkpoint()
+
+    def take_control(self) -> Any:
+        """Take the next control message; None if there is none."""
+        return self._control.popleft() if self._control else None
+
+    def take_work(self) -> Item | None:
+        """Take the next work message and let the first waiting sender's in; None if there is none."""
+        work = self._work
+        if not work:
+            return None
+        depth = len(work)
+        if depth > self._peak:
+            self._peak = depth
+        item = work.popleft()
+        if self._senders:
+            task, waiting = self._senders.popitem(last=False)
+            work.append(waiting)
+            trio.lowlevel.reschedule(task)
+        return item
+
+    async def wait(self) -> None:
+        """Park the reader until something comes. Cancelling it leaves nothing behind.
+
+        Raises:
+            RuntimeError: Another task is reading.
+        """
+        if self._reader is not None:
+            message = f"two tasks read the mailbox of {self.path}"
+            raise RuntimeError(message)
+        self._reader = trio.lowlevel.current_task()
+        self._received = 0
+
+        def unpark(_raise_cancel: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
+            self._reader = None
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(unpark)
+
+    def withdraw(self, envelope: Envelope) -> bool:
+        """Take an ask out that nobody waits for; whether it still lay unread."""
+        for place, item in enumerate(self._work):
+            if item is envelope:
+                del self._work[place]
+                if self._senders:
+                    task, waiting = self._senders.popitem(last=False)
+                    self._work.append(waiting)
+                    trio.lowlevel.reschedule(task)
+                return True
+        return False
+
+    def renew(self) -> None:
+        """Make ready for the next incarnation: what is queued stays."""
+        self._reader = None
+        self._received = 0
+
+    def close(self) -> None:
+        """Close for good: what lies unread, and what waits to come in, are dead letters; asks fail."""
+        self.is_closed = True
+        while self._work:
+            self._bury(self._work.popleft(), "stopped")
+        while self._senders:
+            task, item = self._senders.popitem(last=False)
+            self._bury(item, "stopped")
+            trio.lowlevel.reschedule(task)
+        self._control.clear()
+        self._wake()
+
+    def _bury(self, item: Item, reason: str) -> None:
+        if isinstance(item, Envelope):
+            if reason == "dropped":
+                item.slot.fail(MailboxFullError(self.path, self.capacity))
+            else:
+                item.slot.fail(ActorStoppedError(self.path))
+            self._dead_letters.add(self.path, item.message, reason, cause=item.cause)
+        else:
+            self._dead_letters.add(self.path, item[0], reason, cause=item[1])
+
+    def statistics(self) -> MailboxStatistics:
+        """Give depths, peak, waiting senders and drops."""
+        depth = len(self._work)
+        return MailboxStatistics(
+            depth, len(self._control), max(self._peak, depth), len(self._senders), self._dropped, self.capacity
+        )

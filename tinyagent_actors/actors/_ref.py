@@ -1,0 +1,185 @@
+"""ActorRef: how anybody reaches an actor. A value: ``(path, uid, incarnation)``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import trio
+
+from tinyagent_actors._errors import ActorStoppedError
+from tinyagent_actors.actors._exit import CancelCause, Exit
+from tinyagent_actors.actors._mailbox import MailboxStatistics
+from tinyagent_actors.actors._monitor import Monitor
+from tinyagent_actors.actors._reply_slot import Envelope, ReplySlot
+from tinyagent_actors.actors._runtime import current_place
+
+if TYPE_CHECKING:
+    from tinyagent_actors.actors._address import Address
+    from tinyagent_actors.actors._cell import Cell
+
+
+def current_cell() -> Cell | None:
+    """Give the actor whose work this task does; None outside actors."""
+    return getattr(current_place.get(), "cell", None)
+
+
+@attrs.frozen(eq=False, init=False)
+class ActorRef:
+    """A reference to an actor. Supervisors make it.
+
+    What is sent through a ref of any incarnation reaches the child's mailbox until the child is finally gone; `==`
+    tells incarnations apart.
+    """
+
+    path: str
+    uid: int
+    incarnation: int
+    address: Address = attrs.field(repr=False)
+    """The way to it; for the runtime and for kinds of refs derived from this one."""
+    _cell: Cell | None = attrs.field(repr=False)
+
+    def __init__(self, address: Address, cell: Cell | None = None) -> None:
+        self.__attrs_init__(address.path, address.uid, cell.incarnation if cell else address.incarnation, address, cell)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ActorRef):
+            return NotImplemented
+        return self.address is other.address and self.incarnation == other.incarnation
+
+    def __hash__(self) -> int:
+        return hash((self.path, self.uid, self.incarnation))
+
+    async def tell(self, message: object) -> None:
+        """Send a message; waits for room where the mailbox's policy is `block`.
+
+        With room it is a cancellation point but not a schedule point, except that a task's 64th tell in a row is both:
+        the one exception to "async means checkpoint". Publishes no event. To an actor that is gone: a dead letter,
+        never an exception.
+
+        Cancelling it while it waits: not sent.
+
+        Raises:
+            MailboxFullError: The mailbox is full and its policy is `reject`.
+        """
+        mailbox = self.address.mailbox
+        if mailbox.pacer.is_due():
+            await trio.lowlevel.checkpoint()
+        else:
+            await trio.lowlevel.checkpoint_if_cancelled()
+        place = current_place.get()
+        item = (message, None if place is None else place.event)
+        if not mailbox.offer(item):
+            await mailbox.put(item)
+
+    def tell_nowait(self, message: object) -> None:
+        """Send a message if there is room.
+
+        Raises:
+            MailboxFullError: There is none, and the policy is `block` or `reject`.
+        """
+        place = current_place.get()
+        self.address.mailbox.offer_nowait((message, None if place is None else place.event))
+
+    async def ask(self, message: object) -> Any:
+        """Send a message and wait for its answer. The deadline is the caller's cancel scope; it travels with the message.
+
+        Cancelling it withdraws the ask: still queued, it is taken out unread; in hand, the handler finishes and its reply
+        is a dead letter.
+
+        Returns:
+            What the actor replied.
+
+        Raises:
+            ActorStoppedError: The actor is gone, or went while the ask was queued.
+            ActorDiedError: It crashed with the ask in hand.
+            NotAnsweredError: It went on without a reply.
+            AskCycleError: It waits, directly or not, for the actor that asks.
+            MailboxFullError: The mailbox is full and its policy is not `block`.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
+        address = self.address
+        if address.is_gone:
+            raise ActorStoppedError(self.path)
+        runtime = address.runtime
+        asker = current_cell()
+        place = current_place.get()
+        edge = 0 if asker is None else runtime.wait_graph.add(asker.path, self.path)
+        slot = ReplySlot(self.path, trio.current_effective_deadline(), runtime.dead_letters)
+        envelope = Envelope(message, None if place is None else place.event, slot)
+        try:
+            if not address.mailbox.offer(envelope):
+                await address.mailbox.put(envelope)
+            return await slot.wait()
+        finally:
+            if slot.is_withdrawn:
+                address.mailbox.withdraw(envelope)
+            if asker is not None:
+                runtime.wait_graph.remove(asker.path, edge)
+
+    async def stop(self, why: str = "stop()") -> None:
+        """Stop the actor for good: it ends after the message in hand, or is cancelled after its `shutdown` time.
+
+        Returns when it and everything below it is gone. It exits `shutdown` and is not restarted; its spec is kept
+        unless it is temporary. From inside the subtree that is being stopped, the caller is cancelled at once
+        and this never returns (S39).
+
+        Cancelling the wait: the stop goes on.
+        """
+        asker = current_cell()
+        cause = CancelCause(_name_of(asker), why, "stop")
+        if not self.address.is_gone:
+            self.address.owner.end_child(self.address, cause)
+        if asker is not None and _is_below(asker.path, self.path) and not self.address.is_gone:
+            asker.cancel(cause)
+            await trio.sleep_forever()
+        await self.address.wait_gone()
+
+    def kill(self, why: str = "kill()") -> None:
+        """Cancel the actor now. An abnormal exit (`killed`): its restart type applies. Does not wait."""
+        if self.address.cell is not None:
+            self.address.owner.kill_child(self.address, CancelCause(_name_of(current_cell()), why, "kill"))
+
+    def monitor(self) -> Monitor:
+        """Have a `Down` put before this actor's work when the other ends. Of one that is gone: at once (`noproc`).
+
+        Raises:
+            RuntimeError: Called outside an actor.
+        """
+        watcher = current_cell()
+        if watcher is None:
+            message = "monitor() works inside an actor only; outside, use wait_stopped()"
+            raise RuntimeError(message)
+        monitor = Monitor(self, watcher.address.mailbox, self._cell)
+        if self._cell is None:
+            monitor.fire(Exit("noproc"))
+        else:
+            self._cell.watch(monitor)
+        return monitor
+
+    async def wait_stopped(self) -> Exit:
+        """Wait for the end of this incarnation, its cleanup included. Cancelling it leaves nothing behind.
+
+        Returns:
+            How it ended.
+        """
+        if self._cell is None:
+            await trio.lowlevel.checkpoint()
+            return Exit("noproc")
+        return await self._cell.wait_ended()
+
+    async def wait_gone(self) -> None:
+        """Wait until the child is finally gone, with every incarnation. Cancelling it leaves nothing behind."""
+        await self.address.wait_gone()
+
+    def statistics(self) -> MailboxStatistics:
+        """Give depths, peak, waiting senders and drops of the mailbox."""
+        return self.address.mailbox.statistics()
+
+
+def _name_of(cell: Cell | None) -> str:
+    return "outside" if cell is None else cell.path
+
+
+def _is_below(path: str, top: str) -> bool:
+    return path == top or path.startswith(top.rstrip("/") + "/")

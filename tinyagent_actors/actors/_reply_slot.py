@@ -1,0 +1,94 @@
+"""The one-shot place for the answer to an ask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
+
+import attrs
+import outcome
+import trio
+
+if TYPE_CHECKING:
+    from tinyagent_actors.actors._dead_letters import DeadLetters
+
+
+@attrs.define(eq=False)
+class ReplySlot:
+    """Where one answer goes. Whoever holds it answers once; a late or second answer is a dead letter."""
+
+    path: str
+    """The actor that was asked."""
+    deadline: float
+    """The asker's effective deadline on Trio's clock; ``inf`` if there is none."""
+    _dead_letters: DeadLetters
+    _outcome: outcome.Outcome[Any] | None = attrs.field(default=None, init=False)
+    _asker: trio.lowlevel.Task | None = attrs.field(default=None, init=False)
+    _on_withdraw: Callable[[], None] | None = attrs.field(default=None, init=False)
+    is_withdrawn: bool = attrs.field(default=False, init=False)
+    """Whether the asker went away: cancelled, or past its deadline."""
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether an answer or an error was given."""
+        return self._outcome is not None
+
+    def reply(self, value: object) -> bool:
+        """Answer; False if it came too late or twice, and is a dead letter now."""
+        if self._settle(outcome.Value(value)):
+            return True
+        self._dead_letters.add(self.path, value, "late_reply" if self.is_withdrawn else "second_reply")
+        return False
+
+    def fail(self, error: BaseException) -> bool:
+        """Make the ask raise `error`; False if it was settled or withdrawn before."""
+        return self._settle(outcome.Error(error))
+
+    def on_withdraw(self, callback: Callable[[], None]) -> None:
+        """Call `callback` when the asker goes away; at once if it has gone."""
+        if self.is_withdrawn:
+            callback()
+        else:
+            self._on_withdraw = callback
+
+    def _settle(self, result: outcome.Outcome[Any]) -> bool:
+        if self._outcome is not None or self.is_withdrawn:
+            return False
+        self._outcome = result
+        if self._asker is not None:
+            trio.lowlevel.reschedule(self._asker, result)
+            self._asker = None
+        return True
+
+    async def wait(self) -> Any:
+        """Wait for the answer, as the asker. Cancelling it withdraws the ask.
+
+        Raises:
+            BaseException: Whatever `fail` was given.
+        """
+        if self._outcome is not None:
+            return self._outcome.unwrap()
+        self._asker = trio.lowlevel.current_task()
+
+        def withdraw(_raise_cancel: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
+            self.withdraw()
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        return cast("Any", await trio.lowlevel.wait_task_rescheduled(withdraw))
+
+    def withdraw(self) -> None:
+        """Say that nobody waits for the answer any more."""
+        if self._outcome is None and not self.is_withdrawn:
+            self.is_withdrawn = True
+            self._asker = None
+            if self._on_withdraw is not None:
+                self._on_withdraw()
+
+
+@attrs.define(eq=False)
+class Envelope:
+    """An ask on its way. (A tell travels as the bare pair of its message and its cause.)"""
+
+    message: Any
+    cause: int | None
+    slot: ReplySlot

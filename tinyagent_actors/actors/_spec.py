@@ -1,0 +1,159 @@
+"""ChildSpec: how a supervisor starts, restarts and stops a child. One validator per field."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Final, Literal, Protocol, TypeAlias, get_args, runtime_checkable
+
+import attrs
+
+from tinyagent_actors._errors import RestartPolicy, SpecError
+from tinyagent_actors.actors._exit import Exit
+from tinyagent_actors.actors._mailbox import DEFAULT_CAPACITY, OverflowPolicy
+from tinyagent_actors.actors._ref import ActorRef
+
+RestartType: TypeAlias = Literal["permanent", "transient", "temporary"]
+Shutdown: TypeAlias = "float | Literal['kill']"
+Classify: TypeAlias = Callable[[Exit], RestartPolicy]
+
+DEFAULT_SHUTDOWN: Final = 5.0
+DEFAULT_START_TIMEOUT: Final = 30.0
+
+_POLICIES: Final[tuple[RestartPolicy, ...]] = get_args(RestartPolicy)
+
+
+def classify_by_error(exit: Exit) -> RestartPolicy:  # noqa: A002  # the field term
+    """Read how to restart from the error's own `restart_policy`; somebody else's error is restarted as usual."""
+    policy = getattr(exit.error, "restart_policy", "default")
+    return policy if policy in _POLICIES else "default"
+
+
+def check_name(name: object) -> str:
+    """Give the name of a child, or refuse it.
+
+    Raises:
+        SpecError: It is no string, empty, or holds a slash or a control character.
+    """
+    if not isinstance(name, str) or not name:
+        raise SpecError("name", f"must be a non-empty string, is {name!r}")
+    if "/" in name or not name.isprintable():
+        raise SpecError("name", f"must be printable and without '/', is {name!r}")
+    return name
+
+
+def _check_name(_spec: object, _field: object, value: Any) -> None:
+    check_name(value)
+
+
+def _check_start(_spec: object, _field: object, value: Any) -> None:
+    if not callable(value):
+        raise SpecError("start", f"must be an async function, is {value!r}")
+
+
+def _one_of(choices: tuple[str, ...]) -> Callable[[object, attrs.Attribute[Any], object], None]:
+    def check(_spec: object, field: attrs.Attribute[Any], value: object, /) -> None:
+        if value not in choices:
+            raise SpecError(field.name, f"must be one of {', '.join(choices)}, is {value!r}")
+
+    return check
+
+
+def _check_shutdown(_spec: object, _field: object, value: Any) -> None:
+    if value != "kill":
+        check_seconds("shutdown", value)
+
+
+def _check_start_timeout(_spec: object, _field: object, value: Any) -> None:
+    check_seconds("start_timeout", value)
+
+
+def check_seconds(field: str, value: object) -> None:
+    """Refuse what is no number of seconds (``inf`` is one).
+
+    Raises:
+        SpecError: It is no number, negative, or not a number at all.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value) or value < 0:
+        raise SpecError(field, f"must be seconds (0 or more), is {value!r}")
+
+
+def _check_capacity(_spec: object, _field: object, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise SpecError("mailbox_capacity", f"must be a whole number of at least 1, is {value!r}")
+
+
+def _check_ref_type(_spec: object, _field: object, value: Any) -> None:
+    if not (isinstance(value, type) and issubclass(value, ActorRef)):
+        raise SpecError("ref_type", f"must be ActorRef or a class derived from it, is {value!r}")
+
+
+def _to_args(value: Iterable[Any]) -> tuple[Any, ...]:
+    return tuple(value)
+
+
+@attrs.frozen
+class ChildSpec:
+    """What a supervisor has to know of a child.
+
+    Raises:
+        SpecError: A field is wrong; it says which. Nothing is started.
+    """
+
+    name: str = attrs.field(validator=_check_name)
+    start: Callable[..., Awaitable[object]] = attrs.field(validator=_check_start)
+    """An async function; it gets an `ActorContext`, then `args` and `kwargs`, anew at each start."""
+    args: tuple[Any, ...] = attrs.field(default=(), converter=_to_args, kw_only=True)
+    kwargs: Mapping[str, Any] = attrs.field(factory=dict, kw_only=True)
+    restart: RestartType = attrs.field(default="permanent", validator=_one_of(get_args(RestartType)), kw_only=True)
+    shutdown: Shutdown = attrs.field(default=DEFAULT_SHUTDOWN, validator=_check_shutdown, kw_only=True)
+    """Seconds between being asked to stop and being cancelled; ``"kill"``: at once; ``inf``: never."""
+    start_timeout: float = attrs.field(default=DEFAULT_START_TIMEOUT, validator=_check_start_timeout, kw_only=True)
+    """Seconds."""
+    mailbox_capacity: int = attrs.field(default=DEFAULT_CAPACITY, validator=_check_capacity, kw_only=True)
+    """Messages of the work lane."""
+    mailbox_policy: OverflowPolicy = attrs.field(
+        default="block", validator=_one_of(get_args(OverflowPolicy)), kw_only=True
+    )
+    ref_type: type[ActorRef] = attrs.field(default=ActorRef, validator=_check_ref_type, kw_only=True)
+    classify: Classify = attrs.field(default=classify_by_error, kw_only=True)
+    """How an exit is restarted, where it is restarted at all."""
+
+
+@runtime_checkable
+class HasChildSpec(Protocol):
+    """Something a supervisor takes in place of a `ChildSpec`, such as an `AgentSpec`."""
+
+    def to_child_spec(self) -> ChildSpec:
+        """Give the spec."""
+
+
+ChildLike: TypeAlias = "ChildSpec | HasChildSpec"
+
+
+def to_child_specs(children: Iterable[ChildLike]) -> tuple[ChildSpec, ...]:
+    """Give the specs of `children`, or refuse them all.
+
+    Raises:
+        SpecError: One is no spec, or two have one name.
+    """
+    specs = tuple(to_child_spec(child) for child in children)
+    seen: set[str] = set()
+    for spec in specs:
+        if spec.name in seen:
+            raise SpecError("children", f"two children are named {spec.name!r}")
+        seen.add(spec.name)
+    return specs
+
+
+def to_child_spec(child: ChildLike) -> ChildSpec:
+    """Give the spec of `child`.
+
+    Raises:
+        SpecError: It is none and has none.
+    """
+    if isinstance(child, ChildSpec):
+        return child
+    if isinstance(child, HasChildSpec):
+        return child.to_child_spec()
+    raise SpecError("children", f"must be a ChildSpec or have one, is {child!r}")

@@ -1,0 +1,21 @@
+"""Supervision: trees of actors that heal, by the rules of OTP."""
+
+from tinyagent_actors.supervision._child import ChildCount, ChildInfo, ChildState
+from tinyagent_actors.supervision._decisions import RestartWindow, Strategy, is_restarted
+from tinyagent_actors.supervision._ref import SupervisorRef
+from tinyagent_actors.supervision._spec import run_supervisor, supervisor
+from tinyagent_actors.supervision._supervisor import CLEANUP_GRACE, SupervisorOptions
+
+__all__ = [
+    "CLEANUP_GRACE",
+    "ChildCount",
+    "ChildInfo",
+    "ChildState",
+    "RestartWindow",
+    "Strategy",
+    "SupervisorOptions",
+    "SupervisorRef",
+    "is_restarted",
+    "run_supervisor",
+    "supervisor",
+]

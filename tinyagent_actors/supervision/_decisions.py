@@ -1,0 +1,53 @@
+"""What a supervisor decides, as total functions of values; no task, no clock, no state of their own."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final, Literal, TypeAlias
+
+import attrs
+
+from tinyagent_actors._errors import RestartPolicy, SpecError
+from tinyagent_actors.actors import Exit, RestartType, check_seconds
+
+Strategy: TypeAlias = Literal["one_for_one"]
+STRATEGIES: Final[tuple[Strategy, ...]] = ("one_for_one",)
+
+
+def is_restarted(restart: RestartType, exit: Exit, policy: RestartPolicy) -> bool:  # noqa: A002  # the field term
+    """Whether a child that ended by itself is started again (S04, S05, S06).
+
+    `policy` is how its error wants to be treated: what can never succeed is not tried again, whatever the type.
+    """
+    if restart == "temporary" or policy == "never":
+        return False
+    return restart == "permanent" or exit.is_abnormal
+
+
+@attrs.define(eq=False)
+class RestartWindow:
+    """How often children were restarted lately: a sliding window over times, not a counter (S20)."""
+
+    max_restarts: int
+    max_seconds: float
+    _times: deque[float] = attrs.field(factory=deque, init=False)
+
+    def allows(self, now: float) -> bool:
+        """Enter a restart at `now`; False if it is one more than `max_restarts` within `max_seconds`."""
+        self._times.append(now)
+        while self._times and now - self._times[0] > self.max_seconds:
+            self._times.popleft()
+        return len(self._times) <= self.max_restarts
+
+
+def check_intensity(max_restarts: object, max_seconds: object) -> None:
+    """Refuse an intensity that is none.
+
+    Raises:
+        SpecError: `max_restarts` is no whole number of at least 0, or `max_seconds` no number of seconds above 0.
+    """
+    if isinstance(max_restarts, bool) or not isinstance(max_restarts, int) or max_restarts < 0:
+        raise SpecError("max_restarts", f"must be a whole number of at least 0, is {max_restarts!r}")
+    check_seconds("max_seconds", max_seconds)
+    if max_seconds == 0:
+        raise SpecError("max_seconds", "must be more than 0")

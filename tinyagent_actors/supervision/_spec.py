@@ -1,0 +1,66 @@
+"""supervisor(): the spec of a supervisor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tinyagent_actors._errors import SpecError
+from tinyagent_actors.actors import ActorContext, ChildLike, ChildSpec, RestartType, Shutdown, to_child_specs
+from tinyagent_actors.supervision._decisions import STRATEGIES, Strategy, check_intensity
+from tinyagent_actors.supervision._ref import SupervisorRef
+from tinyagent_actors.supervision._supervisor import Supervisor, SupervisorOptions
+
+
+def supervisor(
+    name: str,
+    *,
+    strategy: Strategy = "one_for_one",
+    children: Iterable[ChildLike] = (),
+    max_restarts: int = 3,
+    max_seconds: float = 5.0,
+    restart: RestartType = "permanent",
+    shutdown: Shutdown = float("inf"),
+) -> ChildSpec:
+    """Give the spec of a supervisor with these children.
+
+    A supervisor starts its static children in order, one after the other, and stops them in reverse. A child that ends by
+    itself is started again as its restart type says; if that happens more than `max_restarts` times within
+    `max_seconds`, the supervisor stops all its children and gives up, and its own supervisor applies its strategy.
+
+    Args:
+        name: Its name; its children's paths are below it.
+        strategy: `one_for_one`: only the child that ended is started again.
+        children: Specs, or what has one, such as an `AgentSpec`.
+        max_restarts: How many restarts are allowed ...
+        max_seconds: ... within how many seconds (a sliding window).
+        restart: How the supervisor itself is restarted.
+        shutdown: Seconds it gets to stop its subtree; ``inf``, the default, gives each child its own time.
+
+    Raises:
+        SpecError: Something is wrong; the field is named, nothing is started.
+
+    Example:
+        >>> async def idle(ctx):
+        ...     async for _ in ctx.messages():
+        ...         pass
+        >>> supervisor("team", children=[ChildSpec("one", idle)]).name
+        'team'
+    """
+    if strategy not in STRATEGIES:
+        raise SpecError("strategy", f"must be one of {', '.join(STRATEGIES)}, is {strategy!r}")
+    check_intensity(max_restarts, max_seconds)
+    options = SupervisorOptions(strategy, max_restarts, max_seconds, to_child_specs(children))
+    return ChildSpec(
+        name,
+        run_supervisor,
+        args=(options,),
+        restart=restart,
+        shutdown=shutdown,
+        start_timeout=float("inf"),
+        ref_type=SupervisorRef,
+    )
+
+
+async def run_supervisor(ctx: ActorContext, options: SupervisorOptions) -> None:
+    """Be a supervisor: the body of the actor that `supervisor` describes."""
+    await Supervisor(ctx, options).run()
