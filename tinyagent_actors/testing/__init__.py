@@ -1,0 +1,36 @@
+"""What tests of agents need: a fake endpoint that speaks real HTTP, its replies and faults, and policies to drive it.
+
+The pytest fixture is in `tinyagent_actors.testing.pytest_plugin`.
+"""
+
+from tinyagent_actors.testing._endpoint import Endpoint, open_endpoint
+from tinyagent_actors.testing._load import load_script, script_from_dict
+from tinyagent_actors.testing._policy import EchoPolicy, Policy, Script, ToolLoopPolicy, sample_value
+from tinyagent_actors.testing._request import ChatRequest, GivenResult, MadeCall, RecordedRequest
+from tinyagent_actors.testing._script import CallSpec, Cut, Delivery, Reply, Reset, Stall
+from tinyagent_actors.testing._statistics import Answered, EndpointStatistics, Limits
+
+__all__ = [
+    "Answered",
+    "CallSpec",
+    "ChatRequest",
+    "Cut",
+    "Delivery",
+    "EchoPolicy",
+    "Endpoint",
+    "EndpointStatistics",
+    "GivenResult",
+    "Limits",
+    "MadeCall",
+    "Policy",
+    "RecordedRequest",
+    "Reply",
+    "Reset",
+    "Script",
+    "Stall",
+    "ToolLoopPolicy",
+    "load_script",
+    "open_endpoint",
+    "sample_value",
+    "script_from_dict",
+]
