@@ -140,6 +140,15 @@ def _split(base_url: str, field: str) -> SplitResult:
     return parts
 
 
+def is_loopback_host(host: str) -> bool:
+    """Whether `host` is this machine, judged by its name alone."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+
 def is_private_host(host: str) -> bool:
     """Whether `host` is this machine or in a private network, judged by its name alone."""
     try:

@@ -1,0 +1,210 @@
+"""The connections of the httpx engine: many small transports behind one.
+
+httpcore's pool looks at every connection for every request, so one pool for hundreds of streams is quadratic, and a
+bounded one makes agents that wait for each other wait for ever. Here each connection has a transport of its own (a
+*shard*), and what is idle lies on a stack per origin: taking and giving back are constant, the connection used last is
+used next, and no request waits for another. Idle connections are bounded in number and age; those in use are as many
+as there are streams.
+
+One of these serves a runtime, so that certificates are loaded once, and only when the first https request is made.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from typing import Final, TypeAlias, cast
+from urllib.request import getproxies_environment, proxy_bypass
+
+import attrs
+import httpx
+import trio
+
+from tinyagent_actors.providers._endpoint import is_loopback_host
+
+MAX_IDLE: Final = 256
+"""Connections kept open in all though nobody uses them."""
+IDLE_SECONDS: Final = 30.0
+"""How long each is kept."""
+
+_NO_CERTIFICATES: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""Trusts nobody. Transports of plain http want a context and never use it."""
+
+_Origin: TypeAlias = tuple[str, str, int | None]
+_ONE_CONNECTION: Final = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=IDLE_SECONDS)
+
+
+def proxy_for(url: httpx.URL) -> str | None:
+    """Give the proxy that the environment names for `url`; none for this machine, whatever the environment says."""
+    if is_loopback_host(url.host):
+        return None
+    if proxy_bypass(url.host):
+        return None
+    proxies = getproxies_environment()
+    return proxies.get(url.scheme) or proxies.get("all")
+
+
+@attrs.define(eq=False)
+class _Shard:
+    """A transport with at most one connection."""
+
+    origin: _Origin
+    transport: httpx.AsyncHTTPTransport
+    idle_since: float = 0.0
+
+
+@attrs.define(eq=False)
+class ShardedTransport(httpx.AsyncBaseTransport):
+    """Sends each request over a connection of its own, and keeps what may be used again."""
+
+    _idle: dict[_Origin, list[_Shard]] = attrs.field(factory=dict, init=False)
+    """Stacks; the last one was used last. All together at most `MAX_IDLE`."""
+    _idle_count: int = attrs.field(default=0, init=False)
+    _active: int = attrs.field(default=0, init=False)
+    _opened: int = attrs.field(default=0, init=False)
+    _requests: int = attrs.field(default=0, init=False)
+    _context: ssl.SSLContext | None = attrs.field(default=None, init=False)
+    _closed: bool = attrs.field(default=False, init=False)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request; the response's stream gives its connection back when it is closed.
+
+        Cancelling closes the connection.
+
+        Raises:
+            httpx.TransportError: Of any kind.
+        """
+        url = request.url
+        shard = self._take((url.scheme, url.host, url.port)) or self._make(url)
+        self._active += 1
+        self._requests += 1
+        try:
+            response = await shard.transport.handle_async_request(request)
+        except BaseException:
+            self._active -= 1  # httpcore has closed the connection, so nothing is left of the shard.
+            raise
+        body = cast("httpx.AsyncByteStream", response.stream)
+        response.stream = _ShardStream(self, shard, body, response.extensions["network_stream"])
+        return response
+
+    def statistics(self) -> Mapping[str, int]:
+        """Count transports made, requests sent, responses open and connections idle."""
+        return {
+            "opened": self._opened,
+            "requests": self._requests,
+            "active": self._active,
+            "idle": self._idle_count,
+        }
+
+    async def aclose(self) -> None:
+        """Close what is idle; what is in use is closed by who uses it. Later requests still work, and keep nothing."""
+        self._closed = True
+        stacks, self._idle, self._idle_count = list(self._idle.values()), {}, 0
+        for stack in stacks:
+            for shard in stack:
+                await shard.transport.aclose()
+
+    def _take(self, origin: _Origin) -> _Shard | None:
+        stack = self._idle.get(origin)
+        if not stack:
+            return None
+        self._idle_count -= 1
+        return stack.pop()
+
+    def _make(self, url: httpx.URL) -> _Shard:
+        self._opened += 1
+        context = self._certificates() if url.scheme == "https" else _NO_CERTIFICATES
+        proxy = proxy_for(url)
+        try:
+            transport = httpx.AsyncHTTPTransport(verify=context, trust_env=False, limits=_ONE_CONNECTION, proxy=proxy)
+        except (ImportError, ValueError):
+            raise httpx.ProxyError("the proxy that the environment names is of a kind that is not supported") from None
+        return _Shard((url.scheme, url.host, url.port), transport)
+
+    def _certificates(self) -> ssl.SSLContext:
+        if self._context is None:
+            self._context = httpx.create_ssl_context()
+        return self._context
+
+    async def give_back(self, shard: _Shard, *, is_reusable: bool) -> None:
+        """Take a shard back from a response that is closed."""
+        self._active -= 1
+        if not is_reusable:
+            return
+        if self._closed:
+            await shard.transport.aclose()
+            return
+        shard.idle_since = trio.current_time()
+        self._idle.setdefault(shard.origin, []).append(shard)
+        self._idle_count += 1
+        for spare in self._spare(shard.idle_since):
+            await spare.transport.aclose()
+
+    def _spare(self, now: float) -> list[_Shard]:
+        """Take off the stacks what is too old or too many; stacks are in order of age, so only their bottoms count."""
+        spare: list[_Shard] = []
+        for origin, stack in list(self._idle.items()):
+            while stack and now - stack[0].idle_since > IDLE_SECONDS:
+                spare.append(stack.pop(0))
+            if not stack:
+                del self._idle[origin]
+        while self._idle_count - len(spare) > MAX_IDLE:
+            oldest = min((stack for stack in self._idle.values() if stack), key=lambda stack: stack[0].idle_since)
+            spare.append(oldest.pop(0))
+        self._idle_count -= len(spare)
+        return spare
+
+
+@attrs.define(eq=False)
+class _ShardStream(httpx.AsyncByteStream):
+    """The body of a response, and the connection under it."""
+
+    _owner: ShardedTransport
+    _shard: _Shard
+    _body: httpx.AsyncByteStream
+    _network: trio.abc.AsyncResource
+    """httpcore's stream over the socket; only its `aclose` is used."""
+    _iterator: AsyncIterator[bytes] | None = attrs.field(default=None, init=False)
+    _is_exhausted: bool = attrs.field(default=False, init=False)
+    _is_closed: bool = attrs.field(default=False, init=False)
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._iterator is None:
+            self._iterator = aiter(self._body)
+        try:
+            return await anext(self._iterator)
+        except StopAsyncIteration:
+            self._is_exhausted = True
+            raise
+
+    async def aclose(self) -> None:
+        """Give the connection back if the body was read to its end; else close it at once. Closing twice is allowed."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        if not self._is_exhausted:
+            await self._abandon()
+        with trio.CancelScope(shield=True):
+            await self._body.aclose()
+            await self._owner.give_back(self._shard, is_reusable=self._is_exhausted)
+
+    async def _abandon(self) -> None:
+        """Close the socket, and unwind httpcore's nested generators by letting the innermost one fail.
+
+        Closing the outermost alone would leave the others to the garbage collector. In a scope that is cancelled
+        already nothing in here can wait, not even for TLS to say goodbye.
+        """
+        for part in (self._network.aclose, self._exhaust):
+            with trio.CancelScope(shield=True) as scope:
+                scope.cancel()
+                await part()
+
+    async def _exhaust(self) -> None:
+        if self._iterator is not None:
+            with contextlib.suppress(httpx.TransportError):
+                async for _ in self._iterator:
+                    pass
