@@ -21,6 +21,7 @@ import attrs
 import httpx
 import trio
 
+from tinyagent_actors.actors import current_runtime
 from tinyagent_actors.providers._endpoint import is_loopback_host
 
 MAX_IDLE: Final = 256
@@ -28,6 +29,10 @@ MAX_IDLE: Final = 256
 IDLE_SECONDS: Final = 30.0
 """How long each is kept."""
 
+DRAIN_BYTES: Final = 64 * 1024
+DRAIN_SECONDS: Final = 0.25
+_TICKS_TO_DRAIN: Final = 2
+"""Turns that a drain, just begun, needs to give back a connection whose end has come already."""
 _NO_CERTIFICATES: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """Trusts nobody. Transports of plain http want a context and never use it."""
 
@@ -62,6 +67,7 @@ class ShardedTransport(httpx.AsyncBaseTransport):
     """Stacks; the last one was used last. All together at most `MAX_IDLE`."""
     _idle_count: int = attrs.field(default=0, init=False)
     _active: int = attrs.field(default=0, init=False)
+    _draining: int = attrs.field(default=0, init=False)
     _opened: int = attrs.field(default=0, init=False)
     _requests: int = attrs.field(default=0, init=False)
     _context: ssl.SSLContext | None = attrs.field(default=None, init=False)
@@ -76,7 +82,8 @@ class ShardedTransport(httpx.AsyncBaseTransport):
             httpx.TransportError: Of any kind.
         """
         url = request.url
-        shard = self._take((url.scheme, url.host, url.port)) or self._make(url)
+        origin = (url.scheme, url.host, url.port)
+        shard = self._take(origin) or await self._take_drained(origin) or self._make(url)
         self._active += 1
         self._requests += 1
         try:
@@ -87,6 +94,28 @@ class ShardedTransport(httpx.AsyncBaseTransport):
         body = cast("httpx.AsyncByteStream", response.stream)
         response.stream = _ShardStream(self, shard, body, response.extensions["network_stream"])
         return response
+
+    def drain(self, response: httpx.Response) -> None:
+        """Close a response whose message has ended, once the rest of its body was read; nobody waits for that.
+
+        At most `DRAIN_BYTES` and `DRAIN_SECONDS`; then the connection is closed, not kept.
+        """
+        self._draining += 1
+        current_runtime().start_detached(self._drain, response, name="tinyagent_actors: drain a response")
+
+    async def _drain(self, response: httpx.Response) -> None:
+        rest = DRAIN_BYTES
+        try:
+            with trio.move_on_after(DRAIN_SECONDS):
+                async for piece in cast("httpx.AsyncByteStream", response.stream):
+                    rest -= len(piece)
+                    if rest < 0:
+                        break
+        except httpx.TransportError:
+            pass
+        finally:
+            self._draining -= 1
+            await response.aclose()
 
     def statistics(self) -> Mapping[str, int]:
         """Count transports made, requests sent, responses open and connections idle."""
@@ -111,6 +140,15 @@ class ShardedTransport(httpx.AsyncBaseTransport):
             return None
         self._idle_count -= 1
         return stack.pop()
+
+    async def _take_drained(self, origin: _Origin) -> _Shard | None:
+        """Give a connection that is free in a moment, if any may be."""
+        for _ in range(_TICKS_TO_DRAIN if self._draining else 0):
+            await trio.lowlevel.checkpoint()
+            shard = self._take(origin)
+            if shard is not None:
+                return shard
+        return None
 
     def _make(self, url: httpx.URL) -> _Shard:
         self._opened += 1
