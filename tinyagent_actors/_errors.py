@@ -23,6 +23,7 @@
     │   ├── SupervisorStoppingError         the supervisor is stopping
     │   └── SystemFailedError      the root supervisor gave up; raised by `open_system`
     ├── SubscriberTooSlowError     a blocking subscriber did not make room in time and was cut off
+    ├── LogFileError               the log cannot be written; the run goes on without it
     ├── EngineUnavailableError     the engine that was named is not built here
     ├── ProviderError              what a model's provider did wrong; a value as well as an exception
     ├── ToolError                  something about a tool
@@ -78,11 +79,27 @@ class TinyAgentError(Exception):
 
     restart_policy: ClassVar[RestartPolicy] = "default"
 
+    def facts(self) -> dict[str, Any]:
+        """Give what it says, by name: the fields that make two of a class equal, and that a record keeps."""
+        cls = type(self)
+        if attrs.has(cls):
+            return {field.name: getattr(self, field.name) for field in attrs.fields(cls) if field.eq}
+        return {"args": self.args}
+
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, TinyAgentError) and type(self) is type(other) and self.args == other.args
+        return isinstance(other, TinyAgentError) and type(self) is type(other) and self.facts() == other.facts()
 
     def __hash__(self) -> int:
         return hash((type(self).__name__, str(self)))
+
+
+def _name_cause(cause: BaseException | None) -> str:
+    """Give a cause for a sentence or a repr: ours in full; of anybody else's the class only, its text may hold secrets."""
+    if cause is None:
+        return "unknown"
+    if isinstance(cause, TinyAgentError):
+        return str(cause)
+    return type(cause).__name__
 
 
 @attrs.define(slots=False, eq=False)
@@ -139,11 +156,11 @@ class ActorDiedError(ActorStoppedError):
     """The actor crashed while it had this ask in hand."""
 
     reason: str = "error"
-    cause: BaseException | None = None
+    cause: BaseException | None = attrs.field(default=None, repr=_name_cause)
     """What it crashed with, if it was an exception."""
 
     def __str__(self) -> str:
-        return f"{self.path} died before it answered: {self.cause!r}" if self.cause else super().__str__()
+        return f"{self.path} died before it answered: {_name_cause(self.cause)}" if self.cause is not None else super().__str__()
 
 
 @attrs.define(slots=False, eq=False)
@@ -183,17 +200,17 @@ class StartFailedError(ActorError):
     """The actor failed before it had started."""
 
     path: str
-    cause: BaseException | None = None
+    cause: BaseException | None = attrs.field(default=None, repr=_name_cause)
 
     def __str__(self) -> str:
-        return f"{self.path} failed to start: {self.cause!r}" if self.cause else f"{self.path} failed to start"
+        return f"{self.path} failed to start: {_name_cause(self.cause)}" if self.cause is not None else f"{self.path} failed to start"
 
 
 @attrs.define(slots=False, eq=False)
 class StartTimeoutError(StartFailedError):
     """The actor had not started when `start_timeout` was over."""
 
-    cause: BaseException | None = None
+    cause: BaseException | None = attrs.field(default=None, repr=_name_cause)
     seconds: float = 0.0
 
     def __str__(self) -> str:
@@ -223,10 +240,13 @@ class AlreadyPresentError(_ChildError):
 
 @attrs.define(slots=False, eq=False)
 class AlreadyStartedError(_ChildError):
-    """A child of that name runs; `ref` is it."""
+    """A child of that name runs; `ref` is it, as long as the error stays in the process that raised it."""
 
-    ref: Any = None
+    ref: Any = attrs.field(default=None, eq=False, repr=False)
     problem = "is already started"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.supervisor, self.child)
 
 
 class ChildNotFoundError(_ChildError):
@@ -252,11 +272,11 @@ class RestartIntensityExceededError(SupervisionError):
     path: str
     max_restarts: int
     max_seconds: float
-    cause: BaseException | None = None
+    cause: BaseException | None = attrs.field(default=None, repr=_name_cause)
     """What the last child died of, if it was an exception."""
 
     def __str__(self) -> str:
-        last = f"; last: {self.cause!r}" if self.cause else ""
+        last = f"; last: {_name_cause(self.cause)}" if self.cause is not None else ""
         return f"{self.path} gave up: more than {self.max_restarts} restarts in {self.max_seconds:g} s{last}"
 
 
@@ -275,10 +295,10 @@ class SystemFailedError(SupervisionError):
     """The root supervisor gave up; `open_system` raises this."""
 
     system: str
-    cause: BaseException | None = None
+    cause: BaseException | None = attrs.field(default=None, repr=_name_cause)
 
     def __str__(self) -> str:
-        return f"the system {self.system!r} failed: {self.cause}"
+        return f"the system {self.system!r} failed: {_name_cause(self.cause)}"
 
 
 @attrs.define(slots=False, eq=False)
@@ -290,6 +310,17 @@ class SubscriberTooSlowError(TinyAgentError):
 
     def __str__(self) -> str:
         return f"the subscriber to {self.pattern!r} made no room for {self.seconds:g} s"
+
+
+@attrs.define(slots=False, eq=False)
+class LogFileError(TinyAgentError):
+    """A log file cannot be opened or written. What is lost of the log is told in it as a gap; no run is touched."""
+
+    file: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"cannot write the log {self.file}: {self.problem}"
 
 
 @attrs.define(slots=False, eq=False)
@@ -349,7 +380,7 @@ class InvalidArgumentsError(ToolError):
     """The arguments do not fit the tool's schema. The tool did not run; the model reads this."""
 
     tool: str
-    problems: Sequence[str]
+    problems: Sequence[str] = attrs.field(converter=tuple)
     """One sentence each, beginning with the path of the argument."""
 
     def __str__(self) -> str:

@@ -6,8 +6,10 @@ from typing import Literal, TypeAlias
 
 import attrs
 
-from tinyagent_actors._errors import ForeignError, RestartIntensityExceededError, TinyAgentError
-from tinyagent_actors._redact import redact_text
+from tinyagent_actors._errors import RestartIntensityExceededError
+from tinyagent_actors.events import as_fact
+
+__all__ = ["CancelCause", "Exit", "ExitReason", "Ignore", "as_fact"]
 
 ExitReason: TypeAlias = Literal["normal", "shutdown", "killed", "error", "noproc"]
 
@@ -49,19 +51,3 @@ class Exit:
         if isinstance(self.error, RestartIntensityExceededError):
             return True
         return self.reason in ("killed", "error")
-
-
-def as_fact(error: BaseException | None) -> TinyAgentError | None:
-    """Give an error as events carry it: ours as it is, somebody else's by type and redacted text."""
-    if error is None or isinstance(error, TinyAgentError):
-        return error
-    fact = ForeignError(type(error).__name__, redact_text(_text(error)))
-    fact.__cause__ = error
-    return fact
-
-
-def _text(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception as broken:  # noqa: BLE001  # an exception whose __str__ raises must not hide that it happened
-        return f"(its text cannot be had: {type(broken).__name__})"

@@ -19,6 +19,7 @@ from tinyagent_actors.events._agent import (
     TurnEndEvent,
     TurnStartEvent,
 )
+from tinyagent_actors.events._fact import as_fact
 from tinyagent_actors.events._header import Event, Gap
 from tinyagent_actors.events._partial import Partial
 from tinyagent_actors.events._stream import (
@@ -79,4 +80,5 @@ __all__ = [
     "ToolLateCompletionEvent",
     "TurnEndEvent",
     "TurnStartEvent",
+    "as_fact",
 ]
