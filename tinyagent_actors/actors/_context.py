@@ -28,6 +28,7 @@ class ActorContext:
     _in_hand: Envelope | None = attrs.field(default=None, init=False, repr=False)
     """The ask that was pulled last, until it is answered, deferred or passed by."""
     _deferred: set[ReplySlot] | None = attrs.field(default=None, init=False, repr=False)
+    _was_told_to_stop: bool = attrs.field(default=False, init=False, repr=False)
     deadline: float = attrs.field(default=float("inf"), init=False)
     """When the asker of the message in hand stops waiting, on Trio's clock."""
 
@@ -86,13 +87,26 @@ class ActorContext:
         self._deferred.add(slot)
         return slot
 
+    def take_reply(self) -> ReplySlot | None:
+        """Take the answer of the message in hand upon oneself, as `defer_reply`; None if it was told."""
+        return None if self._in_hand is None else self.defer_reply()
+
     async def next_control(self) -> Any:
-        """Wait for the next control message (a `Down`, what steers), leaving work queued. For an actor that is busy."""
+        """Wait for the next control message, leaving work queued; for an actor that is busy. Cancelling it loses nothing.
+
+        Returns:
+            A `Down` or what else was posted; once, when the actor is asked to stop, the `CancelCause`.
+        """
         mailbox = self.cell.address.mailbox
         await trio.lowlevel.checkpoint_if_cancelled()
-        while (message := mailbox.take_control()) is None:
+        while True:
+            message = mailbox.take_control()
+            if message is not None:
+                return message
+            if mailbox.stopping is not None and not self._was_told_to_stop:
+                self._was_told_to_stop = True
+                return mailbox.stopping
             await mailbox.wait()
-        return message
 
     def pass_by(self) -> None:
         """Acknowledge the message in hand; an ask without an answer fails with `NotAnsweredError`."""

@@ -1,0 +1,412 @@
+"""Agent: one conversation in a script, without a system. Same names as the seed's, on Trio."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeAlias
+
+import attrs
+import trio
+
+from tinyagent_actors._errors import AgentBusyError, SpecError
+from tinyagent_actors.actors import CancelCause, EventBus, Runtime, current_runtime
+from tinyagent_actors.agents._limits import Limits
+from tinyagent_actors.agents._listener import Listener, serve_listeners
+from tinyagent_actors.agents._model_call import ModelCall
+from tinyagent_actors.agents._run import MessageQueue, Run, RunConfig
+from tinyagent_actors.agents._seed_call import SeedCall, StreamFn
+from tinyagent_actors.agents._stream_call import ProviderCall
+from tinyagent_actors.agents._transcript import to_messages
+from tinyagent_actors.events import AgentEndEvent, Event, Gap, MessageUpdateEvent, TextDelta
+from tinyagent_actors.messages import AssistantMessage, ImageContent, Message, Model, ThinkingLevel, UserMessage
+from tinyagent_actors.providers import SimpleStreamOptions, StreamOptions, stream_openrouter
+from tinyagent_actors.tools import Tool, to_tools
+
+QUEUE_MODES: Final = ("one-at-a-time", "all")
+GetApiKey: TypeAlias = Callable[[str], "str | Awaitable[str | None] | None"]
+ConvertToLlm: TypeAlias = Callable[[tuple[Message, ...]], Iterable[Message]]
+
+
+def _check_mode(_: object, field: attrs.Attribute[Any], value: object) -> None:
+    if value not in QUEUE_MODES:
+        raise SpecError(field.name, f"must be one of {', '.join(QUEUE_MODES)}, is {value!r}")
+
+
+@attrs.frozen
+class AgentState:
+    """What an `Agent` holds, as it stands now."""
+
+    system_prompt: str = ""
+    model: Model | None = None
+    thinking_level: ThinkingLevel = "off"
+    tools: tuple[Tool, ...] = ()
+    messages: tuple[Message, ...] = ()
+    is_streaming: bool = False
+    error: str | None = None
+    """What ended the latest run, if something did."""
+
+
+@attrs.frozen
+class AgentOptions:
+    """How an `Agent` is made. Every field has a default."""
+
+    initial_state: AgentState | None = None
+    stream_fn: StreamFn | None = None
+    """Who is asked. None: `open_stream` with `stream_options`."""
+    session_id: str | None = None
+    steering_mode: str = attrs.field(default="one-at-a-time", validator=_check_mode)
+    follow_up_mode: str = attrs.field(default="one-at-a-time", validator=_check_mode)
+    convert_to_llm: ConvertToLlm | None = None
+    """Turns the transcript into what the model sees. None: messages of custom roles are left out."""
+    get_api_key: GetApiKey | None = None
+    """Asked before each request, with the provider's name."""
+    stream_options: StreamOptions = attrs.field(factory=StreamOptions)
+    limits: Limits = attrs.field(factory=Limits)
+
+
+@attrs.define(eq=False)
+class Agent:
+    """A conversation with a model and its tools. One run at a time; outside a system, its events have the path ``/``.
+
+    Example:
+        >>> agent = Agent(AgentOptions(session_id="my-session"))
+        >>> agent.set_system_prompt("You are a helpful assistant.")
+        >>> agent.session_id
+        'my-session'
+    """
+
+    _options: AgentOptions = attrs.field(factory=AgentOptions)
+    _system_prompt: str = attrs.field(default="", init=False)
+    _model: Model | None = attrs.field(default=None, init=False)
+    _tools: tuple[Tool, ...] = attrs.field(default=(), init=False)
+    _messages: list[Message] = attrs.field(factory=list, init=False, repr=False)
+    _steering: MessageQueue = attrs.field(init=False, repr=False)
+    _follow_ups: MessageQueue = attrs.field(init=False, repr=False)
+    _listeners: list[Listener] = attrs.field(factory=list, init=False, repr=False)
+    _bus: EventBus = attrs.field(factory=EventBus, init=False, repr=False)
+    _run: Run | None = attrs.field(default=None, init=False)
+    _runs: int = attrs.field(default=0, init=False)
+    _idle: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot, init=False, repr=False)
+    _error: str | None = attrs.field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._steering = MessageQueue(self._options.steering_mode)
+        self._follow_ups = MessageQueue(self._options.follow_up_mode)
+        state = self._options.initial_state
+        if state is not None:
+            self._system_prompt, self._model, self._tools = state.system_prompt, state.model, state.tools
+            self._messages = list(state.messages)
+            if state.thinking_level != "off":
+                self.set_thinking_level(state.thinking_level)
+
+    # State.
+
+    @property
+    def state(self) -> AgentState:
+        """What it holds, as it stands now."""
+        return AgentState(
+            self._system_prompt,
+            self._model,
+            "off" if self._model is None else self._model.thinking_level,
+            self._tools,
+            tuple(self._messages),
+            self._run is not None,
+            self._error,
+        )
+
+    @property
+    def session_id(self) -> str | None:
+        """The name of this conversation."""
+        return self._options.session_id
+
+    def set_system_prompt(self, text: str) -> None:
+        """Set the system prompt of the next runs."""
+        self._system_prompt = text
+
+    def set_model(self, model: Model) -> None:
+        """Set the model of the next runs."""
+        self._model = model
+
+    def set_thinking_level(self, level: ThinkingLevel) -> None:
+        """Set how much the model thinks.
+
+        Raises:
+            SpecError: No model is set.
+        """
+        self._model = attrs.evolve(self._need_model(), thinking_level=level)
+
+    def set_tools(self, tools: Iterable[Any]) -> None:
+        """Set the tools of the next runs: `AgentTool`s, or functions made tools by `@tool`."""
+        self._tools = to_tools(tools)
+
+    def set_steering_mode(self, mode: str) -> None:
+        """Set how many steering messages enter at once: `one-at-a-time` or `all`."""
+        self._steering.mode = _mode("mode", mode)
+
+    def get_steering_mode(self) -> str:
+        """Give how many steering messages enter at once."""
+        return self._steering.mode
+
+    def set_follow_up_mode(self, mode: str) -> None:
+        """Set how many follow-ups enter at once: `one-at-a-time` or `all`."""
+        self._follow_ups.mode = _mode("mode", mode)
+
+    def get_follow_up_mode(self) -> str:
+        """Give how many follow-ups enter at once."""
+        return self._follow_ups.mode
+
+    def replace_messages(self, messages: Iterable[Message | Mapping[str, Any]]) -> None:
+        """Set the transcript. Raises `AgentBusyError` during a run."""
+        self._need_idle()
+        self._messages[:] = to_messages(tuple(messages))
+
+    def append_message(self, message: Message | Mapping[str, Any]) -> None:
+        """Add a message to the transcript. Raises `AgentBusyError` during a run."""
+        self._need_idle()
+        self._messages.extend(to_messages(message))
+
+    def clear_messages(self) -> None:
+        """Empty the transcript. Raises `AgentBusyError` during a run."""
+        self.replace_messages(())
+
+    def steer(self, message: object) -> None:
+        """Have a message enter the run at its next request."""
+        for steering in to_messages(message):
+            self._steering.add(steering)
+
+    def follow_up(self, message: object) -> None:
+        """Have a message enter when the agent would stop."""
+        for following in to_messages(message):
+            self._follow_ups.add(following)
+
+    def clear_steering_queue(self) -> None:
+        """Forget what was steered and has not entered."""
+        self._steering.clear()
+
+    def clear_follow_up_queue(self) -> None:
+        """Forget the follow-ups that have not entered."""
+        self._follow_ups.clear()
+
+    def clear_all_queues(self) -> None:
+        """Forget both."""
+        self._steering.clear()
+        self._follow_ups.clear()
+
+    def reset(self) -> None:
+        """Empty transcript and queues; model, tools and system prompt stay. Raises `AgentBusyError` during a run."""
+        self.clear_messages()
+        self.clear_all_queues()
+        self._error = None
+
+    def subscribe(self, listener: Callable[[Event | Gap], object]) -> Callable[[], None]:
+        """Have a plain or async function called with every event; a task of its own serves it from a bounded queue.
+
+        A slow listener loses the oldest events (a `Gap` tells which); one that raises is logged and stays.
+
+        Returns:
+            A function that ends the subscription.
+        """
+        subscribed = Listener(listener)
+        self._listeners.append(subscribed)
+
+        def unsubscribe() -> None:
+            if subscribed in self._listeners:
+                self._listeners.remove(subscribed)
+
+        return unsubscribe
+
+    # Running.
+
+    async def prompt(
+        self, prompt: object, images: Iterable[ImageContent | Mapping[str, Any]] | None = None
+    ) -> AssistantMessage:
+        """Run on a text, a message, content or several messages. What a provider did is data: see the message's `error`.
+
+        Cancelling it ends the run: no further request, the socket closed, the tools gone; the partial answer is kept.
+
+        Returns:
+            The last message of the run.
+
+        Raises:
+            AgentBusyError: A run goes on.
+            SpecError: No model is set.
+            TurnLimitError: The run used all its turns; `RepeatedCallError` likewise: a limit ended it.
+        """
+        return await self._execute(_with_images(to_messages(prompt), images))
+
+    async def prompt_text(
+        self, prompt: object, images: Iterable[ImageContent | Mapping[str, Any]] | None = None
+    ) -> str:
+        """Run as `prompt` does, and give the text of the last message.
+
+        Raises:
+            ProviderError: The provider failed; and what `prompt` raises.
+        """
+        message = await self.prompt(prompt, images)
+        if message.error is not None:
+            raise message.error
+        return message.text
+
+    async def continue_(self) -> AssistantMessage:
+        """Run on from the transcript as it stands, whose last message must not be the assistant's.
+
+        Raises:
+            SpecError: It is, or there is none; and what `prompt` raises.
+        """
+        if not self._messages or isinstance(self._messages[-1], AssistantMessage):
+            raise SpecError("messages", "the last message must be there, and not the assistant's")
+        return await self._execute(())
+
+    @asynccontextmanager
+    async def stream(self, prompt: object) -> AsyncIterator[AsyncIterator[Event | Gap]]:
+        """Run as `prompt` does, and read its events as they come. Leaving the block early ends the run.
+
+        Yields:
+            An async iterator of events; the last is the `AgentEndEvent`.
+        """
+        messages = to_messages(prompt)
+        self._need_idle()
+        self._need_model()
+        async with self._bus.subscribe("/") as subscription:
+            errors: list[BaseException] = []
+            scope = trio.CancelScope()
+            over = trio.Event()
+            current_runtime().start_detached(self._execute_apart, messages, scope, errors, over, name="agent run")
+            try:
+                yield _until_end(subscription)
+                await over.wait()
+            finally:
+                scope.cancel(reason="the stream was left")
+                with trio.CancelScope(shield=True):
+                    await over.wait()
+        if errors:
+            raise errors[0]
+
+    @asynccontextmanager
+    async def stream_text(self, prompt: object) -> AsyncIterator[AsyncIterator[str]]:
+        """Run as `prompt` does, and read the pieces of text as they come. Leaving the block early ends the run."""
+        async with self.stream(prompt) as events:
+            yield _texts(events)
+
+    def abort(self) -> None:
+        """End the run, if there is one. Returns at once; `wait_for_idle` waits."""
+        if self._run is not None:
+            self._run.interrupt(CancelCause("abort()", "the run was aborted", "interrupt"))
+
+    async def wait_for_idle(self) -> None:
+        """Wait until no run goes on. Cancelling it leaves nothing behind."""
+        if self._run is None:
+            await trio.lowlevel.checkpoint()
+        while self._run is not None:
+            await self._idle.park()
+
+    async def _execute_apart(
+        self, messages: tuple[Message, ...], scope: trio.CancelScope, errors: list[BaseException], over: trio.Event
+    ) -> None:
+        try:
+            with scope:
+                await self._execute(messages)
+        except Exception as error:  # noqa: BLE001  # raised where the stream is read
+            errors.append(error)
+        finally:
+            over.set()
+
+    async def _execute(self, prompt: tuple[Message, ...]) -> AssistantMessage:
+        self._need_idle()
+        run = self._new_run()
+        self._run = run
+        try:
+            async with serve_listeners(tuple(self._listeners), self._bus, run.runtime):
+                await run.execute(prompt)
+        finally:
+            self._run = None
+            self._idle.unpark_all()
+        return self._outcome(run)
+
+    def _outcome(self, run: Run) -> AssistantMessage:
+        self._error = None
+        if run.error is not None:
+            self._error = str(run.error)
+            raise run.error
+        if run.last_message is None:
+            return AssistantMessage(stop_reason="aborted")
+        self._error = run.last_message.error_message
+        return run.last_message
+
+    def _new_run(self) -> Run:
+        model = self._need_model()
+        shared = current_runtime()
+        self._runs += 1
+        config = RunConfig(
+            model=model,
+            call=self._model_call(),
+            system_prompt=self._system_prompt,
+            tools={tool.name: tool for tool in self._tools},
+            definitions=tuple(tool.definition for tool in self._tools),
+            limits=self._options.limits,
+            to_llm=self._to_llm,
+        )
+        runtime = Runtime("agent", self._bus, shared.leftovers)
+        return Run(self._runs, runtime, "/", config, self._messages, self._steering, self._follow_ups)
+
+    def _model_call(self) -> ModelCall:
+        options = self._options
+        stream_options = options.stream_options
+        if options.get_api_key is not None:
+            stream_options = attrs.evolve(stream_options, api_key=options.get_api_key)
+        if options.stream_fn is None:
+            return ProviderCall(stream_options)
+        if options.stream_fn is stream_openrouter:
+            return ProviderCall(attrs.evolve(stream_options, engine="httpx"))
+        return SeedCall(options.stream_fn, self._simple_options)
+
+    async def _simple_options(self, model: Model) -> SimpleStreamOptions:
+        key = self._options.get_api_key and self._options.get_api_key(model.provider)
+        if isinstance(key, Awaitable):
+            key = await key
+        return SimpleStreamOptions(api_key=key)
+
+    def _to_llm(self, messages: tuple[Message, ...]) -> tuple[Message, ...]:
+        convert = self._options.convert_to_llm
+        return messages if convert is None else tuple(convert(messages))
+
+    def _need_model(self) -> Model:
+        if self._model is None:
+            raise SpecError("model", "no model is set; call set_model() first")
+        return self._model
+
+    def _need_idle(self) -> None:
+        if self._run is not None:
+            raise AgentBusyError("the agent")
+
+
+def _mode(field: str, value: str) -> str:
+    if value not in QUEUE_MODES:
+        raise SpecError(field, f"must be one of {', '.join(QUEUE_MODES)}, is {value!r}")
+    return value
+
+
+def _with_images(
+    messages: tuple[Message, ...], images: Iterable[ImageContent | Mapping[str, Any]] | None
+) -> tuple[Message, ...]:
+    if not images or not messages:
+        return messages
+    *before, last = messages
+    if not isinstance(last, UserMessage):
+        raise SpecError("images", "can only stand beside a user's message")
+    with_images = UserMessage(tuple(images))
+    return (*before, attrs.evolve(last, content=(*last.content, *with_images.content)))
+
+
+async def _until_end(subscription: AsyncIterator[Event | Gap]) -> AsyncIterator[Event | Gap]:
+    async for event in subscription:
+        yield event
+        if isinstance(event, AgentEndEvent):
+            return
+
+
+async def _texts(events: AsyncIterator[Event | Gap]) -> AsyncIterator[str]:
+    async for event in events:
+        if isinstance(event, MessageUpdateEvent) and isinstance(event.assistant_message_event, TextDelta):
+            yield event.assistant_message_event.text

@@ -1,0 +1,129 @@
+"""An agent as an actor: two tasks, its mailbox and its run.
+
+The mailbox task pulls one prompt at a time, so that work waits in the bounded mailbox and nowhere else; while a run goes on it
+reads the control lane only. An ask's answer is the run's; a run that was asked for gives its outcome to the asker and
+the agent lives, a run that was told ends the agent if it ended in an error, and supervision decides. An asker that
+goes away cancels its run. A stop is an interrupt of the run, so that neither a hanging model nor a hanging tool holds it.
+"""
+
+from __future__ import annotations
+
+import attrs
+import trio
+
+from tinyagent_actors._errors import TinyAgentError, ValueShapeError
+from tinyagent_actors.actors import ActorContext, CancelCause, ReplySlot
+from tinyagent_actors.agents._prompt import Interrupt, Prompt, RunOver
+from tinyagent_actors.agents._run import Run, RunConfig
+from tinyagent_actors.agents._transcript import to_messages
+from tinyagent_actors.messages import Message
+
+
+@attrs.define(eq=False)
+class AgentActor:
+    """The state of one incarnation of an agent."""
+
+    _context: ActorContext
+    _config: RunConfig
+    transcript: list[Message] = attrs.field(factory=list, init=False, repr=False)
+    run: Run | None = attrs.field(default=None, init=False)
+    """The run that goes on."""
+    _runs: int = attrs.field(default=0, init=False)
+
+    async def serve(self) -> None:
+        """Serve the mailbox until the agent is stopped or a run that was told fails."""
+        self._context.cell.address.body = self
+        async with trio.open_nursery() as nursery:
+            async for message in self._context.messages():
+                if isinstance(message, Interrupt):
+                    _answer(message, ended=False)
+                elif not isinstance(message, RunOver):
+                    await self._serve_prompt(message, nursery)
+
+    async def _serve_prompt(self, message: object, nursery: trio.Nursery) -> None:
+        slot = self._context.take_reply()
+        prompt = _to_prompt(message, slot)
+        if prompt is None:
+            return
+        self._runs += 1
+        run = self.run = Run(
+            self._runs,
+            self._context.runtime,
+            self._context.path,
+            self._config,
+            self.transcript,
+            cause=self._context.cell.event,
+        )
+        prompt.run = run.number
+        if slot is not None:
+            slot.on_withdraw(lambda: run.interrupt(CancelCause("the asker", "it went away", "withdrawn")))
+        deadline = float("inf") if slot is None else slot.deadline
+        nursery.start_soon(self._execute, run, prompt, deadline, name=f"{self._context.path} run {run.number}")
+        try:
+            await self._follow(run)
+        finally:
+            prompt.over.set()
+        self.run = None
+        self._context.cell.event = run.cause
+        _hand_over(run, slot)
+
+    async def _execute(self, run: Run, prompt: Prompt, deadline: float) -> None:
+        try:
+            with trio.CancelScope(deadline=deadline):
+                await run.execute(prompt.messages)
+        finally:
+            self._context.cell.address.mailbox.post(RunOver())
+
+    async def _follow(self, run: Run) -> None:
+        """Read the control lane until the run is over."""
+        waiting: list[Interrupt] = []
+        while True:
+            control = await self._context.next_control()
+            if isinstance(control, RunOver):
+                break
+            if isinstance(control, Interrupt):
+                waiting.append(control)
+                run.interrupt(CancelCause(control.by, control.why, "interrupt"))
+            elif isinstance(control, CancelCause):
+                run.interrupt(control)
+        for interrupt in waiting:
+            _answer(interrupt, ended=True)
+
+
+def _answer(interrupt: Interrupt, *, ended: bool) -> None:
+    interrupt.ended.append(ended)
+    interrupt.answered.set()
+
+
+def _to_prompt(message: object, slot: ReplySlot | None) -> Prompt | None:
+    """Give the prompt of a message. What is none goes back to the asker; told, it ends the agent."""
+    if isinstance(message, Prompt):
+        return message
+    try:
+        return Prompt(to_messages(message))
+    except ValueShapeError as error:
+        if slot is None:
+            raise
+        slot.fail(error)
+        return None
+
+
+def _hand_over(run: Run, slot: ReplySlot | None) -> None:
+    """Give the outcome of a run to whoever asked for it; of one that was told, raise what went wrong."""
+    if isinstance(run.error, Exception) and not isinstance(run.error, TinyAgentError):
+        if slot is not None:
+            slot.fail(run.error)
+        raise run.error
+    if slot is None:
+        failed = run.error or (run.last_message.error if run.last_message else None)
+        if failed is not None and run.interrupted is None:
+            raise failed
+    elif run.error is not None:
+        slot.fail(run.error)
+    else:
+        slot.reply(run.last_message)
+
+
+async def run_agent_actor(ctx: ActorContext, config: RunConfig) -> None:
+    """Be an agent: the body of the actor that an `AgentSpec` describes."""
+    await AgentActor(ctx, config).serve()

@@ -1,0 +1,168 @@
+"""AgentRef: a ref with an agent behind it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import attrs
+import trio
+
+from tinyagent_actors._errors import ActorStoppedError
+from tinyagent_actors.actors import ActorRef, Policy, Subscription, current_cell
+from tinyagent_actors.agents._prompt import Interrupt, Prompt
+from tinyagent_actors.agents._transcript import to_messages
+from tinyagent_actors.events import AgentEndEvent, Event, Gap
+from tinyagent_actors.messages import AssistantMessage
+
+
+class AgentRef(ActorRef):
+    """A reference to an agent: what is asked or told is a prompt (a text, a message, content blocks, or several messages)."""
+
+    __slots__ = ()
+
+    async def ask(self, message: object) -> AssistantMessage:
+        """Have the agent answer a prompt; the deadline is the caller's cancel scope.
+
+        What a provider did is data: the message's `error` says what failed. Cancelling it cancels the run.
+
+        Returns:
+            The last message of the run; with `stop_reason` ``aborted`` if the run was interrupted.
+
+        Raises:
+            ValueShapeError: The prompt is none.
+            TurnLimitError: The run used all its turns. `RepeatedCallError` likewise: a limit ended the run.
+            ActorStoppedError: The agent is gone, or went while the prompt was queued.
+            ActorDiedError: It crashed during the run.
+            AskCycleError: It waits, directly or not, for the actor that asks.
+        """
+        answer: AssistantMessage = await super().ask(Prompt(to_messages(message)))
+        return answer
+
+    @asynccontextmanager
+    async def stream(self, message: object, *, policy: Policy | None = None) -> AsyncIterator[RunEvents]:
+        """Have the agent answer a prompt, and read the events of that run as they come.
+
+        Leaving the block before the end cancels the run and waits until nothing of it is left.
+
+        Args:
+            message: The prompt.
+            policy: What happens when the reader is slow: `block()`, the default, or `conflate(n)`.
+
+        Yields:
+            An async iterator of the events of this run; the last is its `AgentEndEvent`.
+
+        Raises:
+            ValueShapeError: The prompt is none.
+            ActorStoppedError: The agent is gone.
+        """
+        prompt = Prompt(to_messages(message))
+        runtime = self.address.runtime
+        async with runtime.bus.subscribe(self.path.lstrip("/"), policy=policy) as subscription:
+            asking = _Asking(self, prompt, subscription)
+            runtime.start_detached(asking.ask, name=f"ask {self.path}")
+            try:
+                yield RunEvents(subscription, asking)
+            finally:
+                asking.scope.cancel(reason="the stream was left")
+                with trio.CancelScope(shield=True):
+                    await asking.ended.wait()
+                    if prompt.run is not None:
+                        await prompt.over.wait()
+
+    async def interrupt(self, why: str = "interrupt()") -> bool:
+        """End the agent's present run, not the agent; queued prompts stay. The partial answer is kept.
+
+        Cancelling the wait: the interrupt goes on.
+
+        Returns:
+            True once the run's `AgentEndEvent` is published; False if the agent was idle, or is gone.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if self.address.is_gone:
+            return False
+        cell = current_cell()
+        interrupt = Interrupt("outside" if cell is None else cell.path, why)
+        self.address.mailbox.post(interrupt)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_set_when_gone, self, interrupt.answered)
+            await interrupt.answered.wait()
+            nursery.cancel_scope.cancel()
+        return bool(interrupt.ended and interrupt.ended[0])
+
+
+async def _set_when_gone(ref: ActorRef, event: trio.Event) -> None:
+    await ref.wait_stopped()
+    event.set()
+
+
+@attrs.define(eq=False)
+class _Asking:
+    """The ask behind a stream, in a task of its own."""
+
+    ref: AgentRef
+    prompt: Prompt
+    subscription: Subscription
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    ended: trio.Event = attrs.field(factory=trio.Event)
+    answer: AssistantMessage | None = None
+    error: Exception | None = None
+
+    async def ask(self) -> None:
+        try:
+            with self.scope:
+                self.answer = await ActorRef.ask(self.ref, self.prompt)
+        except Exception as error:  # noqa: BLE001  # it is raised where the events are read
+            self.error = error
+        finally:
+            if self.prompt.run is None:
+                self.ref.address.runtime.bus.close_subscription(self.subscription)
+            self.ended.set()
+
+
+@attrs.define(eq=False)
+class RunEvents:
+    """The events of one run; read by one task."""
+
+    _subscription: Subscription
+    _asking: _Asking
+    _is_over: bool = attrs.field(default=False, init=False)
+
+    def __aiter__(self) -> RunEvents:
+        return self
+
+    async def __anext__(self) -> Event | Gap:
+        """Wait for the next event of the run. A cancel loses nothing.
+
+        Raises:
+            StopAsyncIteration: The `AgentEndEvent` was the last.
+            ActorStoppedError: The agent went before the run had begun; what else `ask` raises before that likewise.
+            SubscriberTooSlowError: This reader was too slow and was cut off.
+        """
+        while not self._is_over:
+            try:
+                event = await self._subscription.__anext__()
+            except StopAsyncIteration:
+                self._is_over = True
+                if self._asking.error is not None:
+                    raise self._asking.error from None
+                raise
+            if isinstance(event, Gap):
+                return event
+            if event.run is not None and event.run == self._asking.prompt.run:
+                self._is_over = isinstance(event, AgentEndEvent)
+                return event
+        raise StopAsyncIteration
+
+    async def result(self) -> AssistantMessage:
+        """Wait for the last message of the run.
+
+        Raises:
+            TinyAgentError: What `ask` raises.
+        """
+        await self._asking.ended.wait()
+        if self._asking.error is not None:
+            raise self._asking.error
+        if self._asking.answer is None:
+            raise ActorStoppedError(self._asking.ref.path, "the stream was left")
+        return self._asking.answer

@@ -1,0 +1,80 @@
+"""AgentSpec: an agent as a supervisor's child."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import attrs
+
+from tinyagent_actors._errors import SpecError
+from tinyagent_actors.actors import ChildSpec, RestartType, Shutdown, check_name
+from tinyagent_actors.agents._agent_actor import run_agent_actor
+from tinyagent_actors.agents._agent_ref import AgentRef
+from tinyagent_actors.agents._limits import Limits
+from tinyagent_actors.agents._run import RunConfig
+from tinyagent_actors.agents._stream_call import ProviderCall
+from tinyagent_actors.messages import Model
+from tinyagent_actors.providers import StreamOptions
+from tinyagent_actors.tools import Tool, to_tools
+
+DEFAULT_SHUTDOWN: Final = 10.0
+"""Seconds an agent gets to end its run: longer than the cleanup grace of a tool (5 s)."""
+
+
+def _check_name(_: object, __: object, value: Any) -> None:
+    check_name(value)
+
+
+def _check_model(_: object, __: object, value: Any) -> None:
+    if not isinstance(value, Model):
+        raise SpecError("model", f"must be a Model, is {type(value).__name__}")
+
+
+def _tools(value: Iterable[Any]) -> tuple[Tool, ...]:
+    return to_tools(value)
+
+
+@attrs.frozen
+class AgentSpec:
+    """What a supervisor has to know of an agent; stands wherever a `ChildSpec` may.
+
+    Raises:
+        SpecError: A field is wrong; it says which. Nothing is started.
+
+    Example:
+        >>> AgentSpec("writer", model=Model.parse("openrouter:anthropic/claude-sonnet-4.6"), system_prompt="Be brief.").name
+        'writer'
+    """
+
+    name: str = attrs.field(validator=_check_name)
+    model: Model = attrs.field(validator=_check_model, kw_only=True)
+    system_prompt: str = attrs.field(default="", kw_only=True)
+    tools: tuple[Tool, ...] = attrs.field(default=(), converter=_tools, kw_only=True)
+    options: StreamOptions = attrs.field(factory=StreamOptions, kw_only=True)
+    """How the model is called: engine, key, timeouts."""
+    limits: Limits = attrs.field(factory=Limits, kw_only=True)
+    restart: RestartType = attrs.field(default="permanent", kw_only=True)
+    """An agent that is restarted starts fresh: with an empty transcript."""
+    shutdown: Shutdown = attrs.field(default=DEFAULT_SHUTDOWN, kw_only=True)
+    mailbox_capacity: int = attrs.field(default=64, kw_only=True)
+
+    def to_child_spec(self) -> ChildSpec:
+        """Give the spec of the actor that this agent is."""
+        config = RunConfig(
+            model=self.model,
+            call=ProviderCall(self.options),
+            system_prompt=self.system_prompt,
+            tools={tool.name: tool for tool in self.tools},
+            definitions=tuple(tool.definition for tool in self.tools),
+            limits=self.limits,
+        )
+        return ChildSpec(
+            self.name,
+            run_agent_actor,
+            args=(config,),
+            restart=self.restart,
+            shutdown=self.shutdown,
+            mailbox_capacity=self.mailbox_capacity,
+            ref_type=AgentRef,
+        )
