@@ -1,1 +1,150 @@
-"""tinyagent_actors: OTP for LLM agents, in Python, on Trio."""
+"""tinyagent_actors: OTP for LLM agents, in Python, on Trio.
+
+Every agent is a task with a mailbox in a supervised tree; tools run in scopes that end; provider streams feed typed events
+onto bounded channels; every event says what led to it. Names are loaded when they are first used, so that importing the
+package costs little more than importing Trio.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tinyagent_actors._errors import (
+        ActorDiedError,
+        ActorError,
+        ActorStoppedError,
+        AgentBusyError,
+        AlreadyPresentError,
+        AlreadyStartedError,
+        AskCycleError,
+        ChildNotFoundError,
+        ChildRunningError,
+        DeadlineExceededError,
+        EngineUnavailableError,
+        ForeignError,
+        InvalidArgumentsError,
+        MailboxFullError,
+        NotAnsweredError,
+        ProviderError,
+        RepeatedCallError,
+        RestartIntensityExceededError,
+        RunError,
+        SpecError,
+        StartFailedError,
+        StartTimeoutError,
+        SubscriberTooSlowError,
+        SupervisionError,
+        SupervisorStoppingError,
+        SystemFailedError,
+        TinyAgentError,
+        ToolDefinitionError,
+        ToolError,
+        ToolTimeoutError,
+        TurnLimitError,
+        ValueShapeError,
+    )
+    from tinyagent_actors.actors import (
+        ActorContext,
+        ActorRef,
+        CancelCause,
+        ChildSpec,
+        Down,
+        Exit,
+        Ignore,
+        Leftovers,
+        Monitor,
+        ReplySlot,
+        block,
+        conflate,
+    )
+    from tinyagent_actors.agents import Agent, AgentOptions, AgentRef, AgentSpec, AgentState, Limits
+    from tinyagent_actors.events import (
+        ActorCrashedEvent,
+        ActorRestartedEvent,
+        ActorStartedEvent,
+        ActorStoppedEvent,
+        AgentEndEvent,
+        AgentStartEvent,
+        DeadLetterEvent,
+        Event,
+        Gap,
+        MessageEndEvent,
+        MessageStartEvent,
+        MessageUpdateEvent,
+        StreamEnd,
+        StreamStart,
+        SupervisorGaveUpEvent,
+        SystemStoppedEvent,
+        TextDelta,
+        ThinkingDelta,
+        ToolCallDelta,
+        ToolExecutionEndEvent,
+        ToolExecutionStartEvent,
+        ToolExecutionUpdateEvent,
+        TurnEndEvent,
+        TurnStartEvent,
+    )
+    from tinyagent_actors.messages import (
+        AgentToolResult,
+        AssistantMessage,
+        Context,
+        Cost,
+        CustomMessage,
+        ImageContent,
+        InvalidToolCall,
+        Model,
+        TextContent,
+        ThinkingContent,
+        ToolCall,
+        ToolDefinition,
+        ToolResultMessage,
+        Usage,
+        UserMessage,
+    )
+    from tinyagent_actors.providers import OpenRouterModel, StreamOptions, Timeouts, open_stream, stream_openrouter
+    from tinyagent_actors.supervision import SupervisorRef, supervisor
+    from tinyagent_actors.system import System, open_system, run
+    from tinyagent_actors.tools import AgentTool, Tool, ToolContext, tool
+
+_NAMES = {
+    "_errors": """ActorDiedError ActorError ActorStoppedError AgentBusyError AlreadyPresentError AlreadyStartedError
+        AskCycleError ChildNotFoundError ChildRunningError DeadlineExceededError EngineUnavailableError ForeignError
+        InvalidArgumentsError MailboxFullError NotAnsweredError ProviderError RepeatedCallError
+        RestartIntensityExceededError RunError SpecError StartFailedError StartTimeoutError SubscriberTooSlowError
+        SupervisionError SupervisorStoppingError SystemFailedError TinyAgentError ToolDefinitionError ToolError
+        ToolTimeoutError TurnLimitError ValueShapeError""",
+    "actors": """ActorContext ActorRef CancelCause ChildSpec Down Exit Ignore Leftovers Monitor ReplySlot block
+        conflate""",
+    "agents": "Agent AgentOptions AgentRef AgentSpec AgentState Limits",
+    "events": """ActorCrashedEvent ActorRestartedEvent ActorStartedEvent ActorStoppedEvent AgentEndEvent AgentStartEvent
+        DeadLetterEvent Event Gap MessageEndEvent MessageStartEvent MessageUpdateEvent StreamEnd StreamStart
+        SupervisorGaveUpEvent SystemStoppedEvent TextDelta ThinkingDelta ToolCallDelta ToolExecutionEndEvent
+        ToolExecutionStartEvent ToolExecutionUpdateEvent TurnEndEvent TurnStartEvent""",
+    "messages": """AgentToolResult AssistantMessage Context Cost CustomMessage ImageContent InvalidToolCall Model
+        TextContent ThinkingContent ToolCall ToolDefinition ToolResultMessage Usage UserMessage""",
+    "providers": "OpenRouterModel StreamOptions Timeouts open_stream stream_openrouter",
+    "supervision": "SupervisorRef supervisor",
+    "system": "System open_system run",
+    "tools": "AgentTool Tool ToolContext tool",
+}
+_HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}
+
+__all__ = [  # noqa: PLE0604  # strings, from one table
+    *sorted(_HOMES)
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    value = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -165,7 +165,7 @@ def _source(script: Path | None, policy: str | None, delay: float, *, repeat: bo
 @click.option("--model", default="fake-model", show_default=True, help="The model that /v1/models lists.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line: listening, request ..., stopped.")
 @click.pass_context
-def fake_endpoint_command(  # noqa: PLR0913  # an option each
+def fake_endpoint_command(
     context: click.Context,
     *,
     port: int,

@@ -1,0 +1,56 @@
+"""The demo's model: a policy that reads its share from the prompt and surveys it, a batch of files a turn."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import attrs
+import orjson
+
+from tinyagent_actors.testing import CallSpec, ChatRequest, Reply
+
+BATCH: Final = 100
+"""Calls a turn."""
+
+SYSTEM_PROMPT: Final = (
+    "You survey files. The user gives you a share: a JSON object with its number and a list of paths. Call the tool "
+    "`survey_file` once for every path, exactly as it is written, many calls in one answer. When every path has its "
+    "result, answer with one line that says how many files you surveyed."
+)
+
+
+@attrs.frozen
+class Share:
+    """Some of the files, as the lead hands them to a reader."""
+
+    number: int
+    paths: tuple[str, ...]
+
+    def to_prompt(self) -> str:
+        """Give the prompt that hands it over."""
+        return orjson.dumps({"share": self.number, "paths": self.paths}).decode()
+
+
+@attrs.frozen
+class SurveyPolicy:
+    """Answers a reader's requests as a well-behaved model would.
+
+    How far it has come is read from the conversation, so that one policy serves any number of readers, and one that starts
+    fresh begins anew.
+    """
+
+    hanging_share: int | None = None
+    """The share in whose first turn the tool that hangs is called too."""
+    batch: int = BATCH
+
+    def __call__(self, request: ChatRequest, /) -> Reply:
+        """Give the next batch of calls, or the last word."""
+        share: dict[str, Any] = orjson.loads(request.user_text)
+        surveyed = sum(call.name == "survey_file" for call in request.calls)
+        paths = share["paths"][surveyed : surveyed + self.batch]
+        if not paths:
+            return Reply(text=f"Surveyed {surveyed} files.", chunk_size=None)
+        calls = [CallSpec(name="survey_file", arguments={"path": path}) for path in paths]
+        if surveyed == 0 and share["share"] == self.hanging_share:
+            calls.append(CallSpec(name="ask_librarian", arguments={}))
+        return Reply(tool_calls=tuple(calls), chunk_size=None)

@@ -1,0 +1,18 @@
+"""The command group."""
+
+from __future__ import annotations
+
+import click
+
+from tinyagent_actors.cli._demo import demo_command
+from tinyagent_actors.cli._fake_endpoint import fake_endpoint_command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="tinyagent-actors")
+def main() -> None:
+    """OTP for LLM agents: supervised actors, cancellable tools, typed provider streams."""
+
+
+main.add_command(demo_command)
+main.add_command(fake_endpoint_command)
