@@ -1,0 +1,116 @@
+"""Run every check in turn, each with a deadline, and close with what they said.
+
+Standard library only. The last lines repeat the closing lines of pytest and cargo, and how many provider tests ran on each
+engine; any failure makes the exit code 1.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+PYTHON = sys.executable
+NATIVE = bool(list(Path("tinyagent_actors/_alchemy").glob("_lib*.so")))
+CARGO = shutil.which("cargo")
+FACE = ["tinyagent_actors/__init__.py", "tests/typing"]
+
+
+def python(*words: str) -> list[str]:
+    """Give a command of the project's own interpreter."""
+    return [PYTHON, "-m", *words]
+
+
+def lint_steps() -> list[tuple[str, list[str], int]]:
+    """Give the checks that run no test: name, command, deadline in seconds."""
+    steps = [
+        ("ruff check", python("ruff", "check", "--quiet", "."), 120),
+        ("ruff format", python("ruff", "format", "--check", "--quiet", "."), 120),
+        ("mypy", python("mypy"), 600),
+        ("pyright", python("pyright", *FACE), 600),
+        ("import-linter", [str(Path(PYTHON).parent / "lint-imports"), "--no-cache"], 300),
+        ("codespell", python("codespell_lib"), 120),
+    ]
+    if NATIVE:
+        stub = python("mypy.stubtest", "tinyagent_actors._alchemy._lib")
+        steps.append(("stubtest", stub, 300))
+    if CARGO:
+        steps += [
+            ("rustfmt", [CARGO, "fmt", "--all", "--check"], 120),
+            ("clippy", [CARGO, "clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"], 1200),
+        ]
+    return steps
+
+
+def test_steps() -> list[tuple[str, list[str], int]]:
+    """Give the checks that run tests."""
+    steps = [("pytest", python("pytest", "-n", "2", "-q"), 1800)]
+    if CARGO:
+        steps.append(("cargo test", [CARGO, "test", "--quiet", "--workspace"], 1800))
+    return steps
+
+
+def is_missing(name: str) -> bool:
+    """Whether rustup's rustfmt or clippy is not there."""
+    tool = {"rustfmt": "cargo-fmt", "clippy": "cargo-clippy"}.get(name)
+    return tool is not None and shutil.which(tool) is None
+
+
+def run(name: str, command: list[str], seconds: int) -> tuple[bool, str]:
+    """Run one check, showing its output; whether it passed, and what it said."""
+    print(f"== {name}", flush=True)
+    try:
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=seconds, check=False
+        )
+    except subprocess.TimeoutExpired as late:
+        print(f"{name}: not done after {seconds} s\n{late.stdout or ''}")
+        return False, ""
+    print(done.stdout, end="", flush=True)
+    return done.returncode == 0, done.stdout
+
+
+def closing_lines(said: dict[str, str]) -> list[str]:
+    """Give the lines that the runners close with, and the count of tests on each engine."""
+    lines = [line for line in said.get("pytest", "").splitlines() if re.search(r"\d+ (passed|failed|error)", line)][-1:]
+    lines += [line for line in said.get("cargo test", "").splitlines() if line.startswith("test result:")]
+    lines += [line for line in said.get("pytest", "").splitlines() if line.startswith("engines: ")]
+    if not NATIVE:
+        lines.append("native: not built")
+    return lines
+
+
+def engines_are_even(said: dict[str, str]) -> bool:
+    """Whether native ran at least as many provider tests as httpx, where it is built."""
+    found = re.search(r"^engines: httpx (\d+) tests, native (\d+) tests", said.get("pytest", ""), re.MULTILINE)
+    return not NATIVE or (found is not None and int(found[2]) >= int(found[1]) > 0)
+
+
+def main() -> int:
+    """Run the checks."""
+    steps = lint_steps() + ([] if "--lint" in sys.argv else test_steps())
+    said: dict[str, str] = {}
+    summary: list[tuple[str, str, float]] = []
+    for name, command, seconds in steps:
+        if is_missing(name):
+            print(f"== {name}: not installed here, left out")
+            continue
+        began = time.monotonic()
+        passed, said[name] = run(name, command, seconds)
+        summary.append((name, "ok" if passed else "FAILED", time.monotonic() - began))
+    print("\n== summary")
+    for name, verdict, seconds_taken in summary:
+        print(f"{name:<14} {verdict:<7} {seconds_taken:6.1f} s")
+    if "pytest" in said and not engines_are_even(said):
+        summary.append(("engines", "FAILED", 0.0))
+        print("native ran fewer provider tests than httpx, or none ran")
+    for line in closing_lines(said):
+        print(line)
+    return int(any(verdict != "ok" for _, verdict, _ in summary))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,48 @@
+# Everything a newcomer needs: `make demo`, `make test`. See `make help`.
+# Recipes use relative paths only, so that the folder may have a space in its name.
+
+SHELL := /bin/sh
+PYTHON ?=
+VENV := .venv
+PY := $(VENV)/bin/python
+MARKS := $(VENV)/.made
+
+.PHONY: help demo test bench lint native clean
+
+help: ## this list
+	@grep -E '^[a-z]+:.*## ' Makefile | sed 's/:.*## /\t/'
+
+demo: $(MARKS)/run ## set up, then let a supervised team of agents survey this folder
+	@sh .ci/native.sh demo
+	@$(PY) -m tinyagent_actors demo .
+
+test: $(MARKS)/dev ## set up, then every check
+	@sh .ci/native.sh test
+	@$(PY) .ci/check.py
+
+lint: $(MARKS)/dev ## only the checks that run no test
+	@$(PY) .ci/check.py --lint
+
+bench: $(MARKS)/dev ## the benchmarks, as ratios to references measured in the same run
+	@sh .ci/native.sh test
+	@$(PY) -m benchmarks
+
+native: $(MARKS)/dev ## build the Rust engine (release)
+	@sh .ci/native.sh test
+
+clean: ## remove what was made
+	rm -rf $(VENV) target .mypy_cache .ruff_cache .pytest_cache .hypothesis tinyagent_actors/_alchemy/*.so
+
+$(PY):
+	@sh .ci/venv.sh "$(PYTHON)"
+
+$(MARKS)/run: pyproject.toml | $(PY)
+	@echo "setting up $(VENV) (run time)"
+	@$(PY) -m pip install --quiet --disable-pip-version-check --upgrade pip
+	@$(PY) -m pip install --quiet --disable-pip-version-check --editable .
+	@mkdir -p $(MARKS) && touch $@
+
+$(MARKS)/dev: $(MARKS)/run
+	@echo "setting up $(VENV) (development tools)"
+	@$(PY) -m pip install --quiet --disable-pip-version-check --group dev
+	@touch $@
