@@ -7,7 +7,8 @@ beside the fields we know. `wire` is replayed as it came, and only to that maker
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Final, Literal, TypeAlias
+from types import NoneType, UnionType
+from typing import Any, ClassVar, Final, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
 import attrs
 
@@ -103,13 +104,7 @@ class OpaqueContent:
 
 
 Content: TypeAlias = (
-    TextContent
-    | ImageContent
-    | ThinkingContent
-    | RedactedThinkingContent
-    | ToolCall
-    | InvalidToolCall
-    | OpaqueContent
+    TextContent | ImageContent | ThinkingContent | RedactedThinkingContent | ToolCall | InvalidToolCall | OpaqueContent
 )
 
 CONTENT_TYPES: Final[dict[str, type[Content]]] = {
@@ -125,42 +120,64 @@ CONTENT_TYPES: Final[dict[str, type[Content]]] = {
     )
 }
 _CLASSES: Final = tuple(CONTENT_TYPES.values())
-_MAPPINGS: Final = frozenset({"cache_control", "wire", "arguments"})
-_TRANSIENT: Final = frozenset({"type", "partial_json"})
+
+
+@attrs.frozen
+class _Member:
+    name: str
+    kind: type
+    """`str` or `Mapping`."""
+    is_required: bool
+    is_optional: bool
+    """Whether it may be None."""
+
+    def problem_of(self, value: object) -> str | None:
+        if isinstance(value, self.kind) or (self.is_optional and value is None):
+            return None
+        return f"must be {'a string' if self.kind is str else 'an object'}, is {type(value).__name__}"
+
+
+def _members_of(cls: type[Content]) -> dict[str, _Member]:
+    members = {}
+    for name, hint in get_type_hints(cls).items():
+        if get_origin(hint) is ClassVar:
+            continue
+        alternatives = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+        default = getattr(attrs.fields(cls), name).default
+        kind = str if str in alternatives else Mapping
+        members[name] = _Member(name, kind, default is attrs.NOTHING, NoneType in alternatives)
+    return members
+
+
+_MEMBERS: Final = {tag: _members_of(cls) for tag, cls in CONTENT_TYPES.items()}
 
 
 def content_from_dict(shape: Mapping[str, Any], path: str = "content") -> Content:
     """Give the block of a dict shape such as ``{"type": "text", "text": "Hello"}``.
 
+    A tool call's `partial_json`, its text while it was streamed, is dropped.
+
     Raises:
         ValueShapeError: The tag is unknown, a member is missing, unknown or of another type; `path` leads its name.
     """
     tag = shape.get("type")
-    cls = CONTENT_TYPES.get(tag) if isinstance(tag, str) else None
-    if cls is None:
-        raise ValueShapeError(f"{path}.type", f"no such content: {tag!r}")
-    fields = {name: value for name, value in shape.items() if name not in _TRANSIENT}
-    for attribute in attrs.fields(cls):
-        _check_member(attribute, fields, path, is_opaque=cls is OpaqueContent)
-    known = {attribute.name for attribute in attrs.fields(cls)}
-    for name in fields.keys() - known:
-        raise ValueShapeError(f"{path}.{name}", f"no such member of {tag!r} content")
-    return cls(**fields)
+    members = _MEMBERS.get(tag) if isinstance(tag, str) else None
+    if members is None:
+        raise _wrong(path, "type", "is missing" if tag is None else f"no such content: {tag!r}")
+    transient = ("type", "partial_json") if tag == ToolCall.type else ("type",)
+    fields = {name: value for name, value in shape.items() if name not in transient}
+    for name, value in fields.items():
+        problem = members[name].problem_of(value) if name in members else f"no such member of {tag!r} content"
+        if problem is not None:
+            raise _wrong(path, name, problem)
+    for member in members.values():
+        if member.is_required and member.name not in fields:
+            raise _wrong(path, member.name, "is missing")
+    return CONTENT_TYPES[str(tag)](**fields)
 
 
-def _check_member(attribute: attrs.Attribute[Any], fields: Mapping[str, Any], path: str, *, is_opaque: bool) -> None:
-    name = attribute.name
-    if name not in fields:
-        if attribute.default is attrs.NOTHING:
-            raise ValueShapeError(f"{path}.{name}", "is missing")
-        return
-    value = fields[name]
-    if value is None and attribute.default is None:
-        return
-    wanted = Mapping if is_opaque or name in _MAPPINGS else str
-    if not isinstance(value, wanted):
-        kind = "an object" if wanted is Mapping else "a string"
-        raise ValueShapeError(f"{path}.{name}", f"must be {kind}, is {type(value).__name__}")
+def _wrong(path: str, name: str, problem: str) -> ValueShapeError:
+    return ValueShapeError(f"{path}.{name}", problem)
 
 
 def to_content(value: str | Content | Mapping[str, Any] | Iterable[Content | Mapping[str, Any]]) -> tuple[Content, ...]:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Final, Literal, TypeAlias
 
 import attrs
 
-from tinyagent_actors._errors import ProviderError
+from tinyagent_actors._errors import ProviderError, ValueShapeError
 from tinyagent_actors.messages._content import Content, InvalidToolCall, TextContent, ToolCall, to_content
 from tinyagent_actors.messages._usage import Usage
 
 StopReason: TypeAlias = Literal[
     "stop", "length", "tool_use", "content_filter", "refusal", "pause_turn", "error", "aborted"
 ]
+
+
+ROLES: Final = ("user", "assistant", "tool_result")
+"""The roles that have a class; any other is a `CustomMessage`'s."""
 
 
 def now_ms() -> int:
@@ -113,11 +117,21 @@ class ToolResultMessage:
 class CustomMessage:
     """A message of an application's own role; models do not see it unless `convert_to_llm` turns it into one they do."""
 
-    role: str
+    role: str = attrs.field()
     data: Mapping[str, Any] = attrs.field(factory=dict)
     """Every member of its dict shape but `role` and `timestamp`."""
     timestamp: int = attrs.field(factory=now_ms)
     """Milliseconds since the epoch, UTC."""
+
+    @role.validator
+    def _check_role(self, _attribute: attrs.Attribute[str], role: str) -> None:
+        if role in ROLES:
+            raise ValueShapeError("role", f"{role!r} has a class of its own")
+
+    @data.validator
+    def _check_data(self, _attribute: attrs.Attribute[Mapping[str, Any]], data: Mapping[str, Any]) -> None:
+        if "role" in data or "timestamp" in data:
+            raise ValueShapeError("data", "holds 'role' or 'timestamp', which are fields of the message")
 
 
 Message: TypeAlias = UserMessage | AssistantMessage | ToolResultMessage | CustomMessage

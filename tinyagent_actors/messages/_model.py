@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from tinyagent_actors._errors import ValueShapeError
+from tinyagent_actors._redact import redact_text
 
 ThinkingLevel: TypeAlias = Literal["off", "minimal", "low", "medium", "high", "xhigh"]
 THINKING_LEVELS: Final[tuple[ThinkingLevel, ...]] = ("off", "minimal", "low", "medium", "high", "xhigh")
@@ -45,7 +46,7 @@ class Model:
     """Whose keys, base URL and peculiarities apply."""
     api: str = attrs.field(default="", converter=attrs.Converter(_api, takes_self=True))  # type: ignore[misc]  # attrs allows it, the plugin does not yet
     """The dialect. Blank: by the provider. The aliases `openrouter`, `openai`, `minimax`, `anthropic`, `zai` are known."""
-    base_url: str | None = None
+    base_url: str | None = attrs.field(default=None, repr=lambda url: repr(url and redact_text(url)))
     """None: the environment's `<PROVIDER>_BASE_URL`, else the provider's own."""
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     thinking_level: ThinkingLevel = "off"
@@ -77,7 +78,9 @@ class Model:
             return cls._from_url(named)
         provider, colon, name = named.partition(":")
         if not colon or not provider.strip() or not name.strip():
-            raise ValueShapeError("model", f"must be 'provider:id' or 'http(s)://host/path#id', is {text!r}")
+            raise ValueShapeError(
+                "model", f"must be 'provider:id' or 'http(s)://host/path#id', is {redact_text(text)!r}"
+            )
         return cls(id=name.strip(), provider=provider.strip().lower())
 
     @classmethod

@@ -27,7 +27,7 @@ class Cost:
 
 @attrs.frozen
 class Usage:
-    """Tokens of a call. `total_tokens` is always input + output + cache_read + cache_write."""
+    """Tokens of a call."""
 
     input: int = 0
     """Prompt tokens that were not cached."""
@@ -37,11 +37,13 @@ class Usage:
     cache_write: int = 0
     reasoning: int = 0
     """How many of `output` were reasoning."""
-    total_tokens: int = attrs.field(
-        default=attrs.Factory(lambda self: self.input + self.output + self.cache_read + self.cache_write, True)  # noqa: FBT003
-    )
     cost: Cost | None = None
     """None where the price is not known."""
+
+    @property
+    def total_tokens(self) -> int:
+        """All of them together: input + output + cache_read + cache_write."""
+        return self.input + self.output + self.cache_read + self.cache_write
 
     def __add__(self, other: Usage) -> Usage:
         """Sum two usages. A cost that is unknown on one side makes the sum's cost unknown."""
@@ -51,5 +53,5 @@ class Usage:
             self.cache_read + other.cache_read,
             self.cache_write + other.cache_write,
             self.reasoning + other.reasoning,
-            cost=self.cost + other.cost if self.cost and other.cost else None,
+            cost=None if self.cost is None or other.cost is None else self.cost + other.cost,
         )
