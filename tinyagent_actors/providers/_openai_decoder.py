@@ -1,0 +1,482 @@
+"""OpenAIDecoder: the stream of `openai-completions`, from bytes to items.
+
+There are two ways through it. Nearly every event of a real stream is one choice with one piece of text, thinking or
+arguments; `_take_quickly` knows just that, on the fast parser. It touches nothing before it is sure; any other event
+goes the long way (`_take`), where every rule of `docs/explanation/engine-boundary.md` stands, on the exact parser.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import attrs
+import orjson
+
+from tinyagent_actors.providers._framing import BLANKS, Frame, Framer, NamedEvent
+from tinyagent_actors.providers._items import (
+    CALL,
+    CALL_ARGS,
+    CALL_OPEN,
+    DETAILS,
+    END,
+    ERROR,
+    FINISH,
+    META,
+    REFUSAL,
+    TEXT,
+    THINKING,
+    USAGE,
+    Item,
+)
+from tinyagent_actors.providers._json_profile import (
+    MAX_DEPTH,
+    NESTED_BYTES,
+    Json,
+    MalformedJsonError,
+    canonical,
+    is_text,
+    is_zero,
+    json_string,
+    parse_exact,
+)
+from tinyagent_actors.providers._reasoning_details import ReasoningDetails
+from tinyagent_actors.providers._surrogates import REPLACEMENT, Channel, settle
+from tinyagent_actors.providers._think_tags import ThinkTags
+from tinyagent_actors.providers._tool_call_assembly import CallInProgress, ToolCallAssembly
+from tinyagent_actors.providers._usage_counters import UsageTally
+
+SHOWN_CHARACTERS: Final = 200
+"""How much of what could not be read an error shows."""
+
+_THINKING_MEMBERS: Final = ("reasoning_content", "reasoning", "reasoning_text")
+_META_MEMBERS: Final = {"id": "response_id", "model": "model"}
+_QUIET_CALL: Final = frozenset({"id", "index", "type", "function"})
+
+
+@attrs.define(eq=False)
+class OpenAIDecoder:
+    """Bytes in, items out. No I/O, no clock."""
+
+    think_tags: bool = attrs.field(default=False, kw_only=True)
+    event_limit: int = attrs.field(default=64 * 1024 * 1024, kw_only=True)
+    """Bytes of one event."""
+    done: bool = attrs.field(default=False, init=False)
+    """`ERROR` or `END` was given; nothing follows."""
+    _framer: Framer = attrs.field(init=False)
+    _items: list[Item] = attrs.field(factory=list, init=False)
+    _text: Channel = attrs.field(factory=Channel, init=False)
+    _thinking: Channel = attrs.field(factory=Channel, init=False)
+    _tags: ThinkTags | None = attrs.field(init=False)
+    _calls: ToolCallAssembly = attrs.field(factory=ToolCallAssembly, init=False)
+    _usage: UsageTally = attrs.field(factory=UsageTally, init=False)
+    _details: ReasoningDetails = attrs.field(factory=ReasoningDetails, init=False)
+    _untold: dict[str, str] = attrs.field(factory=_META_MEMBERS.copy, init=False)
+    """The members that make `META` and have not come yet."""
+    _finish: str = attrs.field(default="", init=False)
+    _is_refused: bool = attrs.field(default=False, init=False)
+    _object_seen: bool = attrs.field(default=False, init=False)
+    _delta_seen: bool = attrs.field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._framer = Framer(self.event_limit)
+        self._tags = ThinkTags() if self.think_tags else None
+
+    def feed(self, data: bytes) -> list[Item]:
+        """Take bytes of the body; give the items that they make."""
+        if self.done:
+            return []
+        framer = self._framer
+        for frame in framer.feed(data):
+            if type(frame) is not bytes or not self._take_quickly(frame):
+                self._take_frame(frame)
+                if self.done:
+                    return self._taken()
+        if framer.is_too_large:
+            self._fail("event_too_large", str(self.event_limit))
+        elif framer.is_page_ready:
+            self._fail("protocol_error", _shown(framer.whole()))
+        return self._taken()
+
+    def end(self, cut: str | None) -> list[Item]:
+        """Say that the body ended, by itself or because of `cut`; give the last items."""
+        if self.done:
+            return []
+        framer = self._framer
+        if framer.is_page:
+            self._fail("protocol_error", _shown(framer.whole()))
+        elif framer.is_json:
+            self._take_body(framer.whole(), cut)
+        else:
+            frame = framer.close()
+            if frame is not None and _is_whole(frame):
+                self._take_frame(frame)
+        if not self.done:
+            self._conclude(cut)
+        return self._taken()
+
+    def _taken(self) -> list[Item]:
+        items, self._items = self._items, []
+        return items
+
+    def _take_quickly(self, data: bytes) -> bool:
+        """Take an event if it is a plain one; give whether it was."""
+        if len(data) >= NESTED_BYTES and data.count(b"{") + data.count(b"[") > MAX_DEPTH:
+            return False
+        try:
+            event = orjson.loads(data)
+        except ValueError:
+            return False
+        if type(event) is not dict:
+            return False
+        choice = _only_choice(event.get)
+        if choice is None or self._text.held or self._thinking.held:
+            return False
+        if self._untold and any(event.get(member) for member in self._untold):
+            return False
+        delta = choice.get("delta")
+        return type(delta) is dict and self._take_quick_delta(delta)
+
+    def _take_quick_delta(self, delta: dict[str, Any]) -> bool:
+        get = delta.get
+        text = get("content")
+        if text is not None and type(text) is not str:
+            return False
+        thinking = None
+        if len(delta) > 1 or text is None:
+            if get("reasoning_details") or get("refusal") or get("function_call") is not None:
+                return False
+            thinking = get("reasoning_content") or get("reasoning") or get("reasoning_text")
+            if thinking and type(thinking) is not str:
+                return False
+            calls = get("tool_calls")
+            if calls:
+                return not text and not thinking and self._take_quick_call(calls)
+        self._object_seen = True
+        if delta:
+            self._delta_seen = True
+        if thinking:
+            self._emit_thinking(thinking)
+        if text:
+            self._emit_text(text)
+        return True
+
+    def _take_quick_call(self, calls: Any) -> bool:
+        """Take `tool_calls` if it is one more piece of one call that is known."""
+        entry = calls[0] if type(calls) is list and len(calls) == 1 else None
+        if type(entry) is not dict or not entry.keys() <= _QUIET_CALL or entry.get("id"):
+            return False
+        function = entry.get("function")
+        if type(function) is not dict or function.get("name"):
+            return False
+        piece = function.get("arguments")
+        index = entry.get("index")
+        if type(piece) is not str or type(index) is not int:
+            return False
+        call = self._calls.locate_index(index)
+        if call is None:
+            return False
+        self._object_seen = self._delta_seen = True
+        self._give_arguments(call, piece)
+        return True
+
+    def _take_frame(self, frame: Frame) -> None:
+        """Take an event of any kind."""
+        data, event, error = (frame, b"", b"") if isinstance(frame, bytes) else attrs.astuple(frame)
+        error = error.strip(BLANKS)
+        if error:
+            self._fail("in_band", _canonical_text(error))
+            return
+        data = data.strip(BLANKS)
+        if not data:
+            return
+        if data == b"[DONE]":
+            self._finish_properly()
+            return
+        is_error = event == b"error"
+        try:
+            value = parse_exact(data)
+        except MalformedJsonError:
+            if is_error:
+                self._fail("in_band", json_string(data.decode("utf-8", "replace")))
+            else:
+                self._fail("malformed_event", _shown(data))
+            return
+        if is_error:
+            inner = value.get("error") if isinstance(value, dict) else None
+            self._fail("in_band", canonical(value if inner is None else inner))
+        else:
+            self._take(value)
+
+    def _take_body(self, data: bytes, cut: str | None) -> None:
+        """Take a body that is one JSON document."""
+        try:
+            value = parse_exact(data)
+        except MalformedJsonError:
+            if cut is None:
+                self._fail("malformed_event", _shown(data.strip(BLANKS)))
+            else:
+                self._fail("truncated", cut)
+            return
+        self._take(value)
+        if not self.done:
+            self._close(END, None)
+
+    def _take(self, value: Json) -> None:
+        """Take the value of an event."""
+        if isinstance(value, list):
+            value = next((element for element in value if isinstance(element, dict)), None)
+        if not isinstance(value, dict):
+            return
+        self._object_seen = True
+        choices = _counting_choices(value)
+        error = _in_band_error(value, choices)
+        if error is not None:
+            self._fail("in_band", canonical(error))
+            return
+        for member in tuple(self._untold):
+            told = value.get(member)
+            if is_text(told) and told:
+                self._items.append((META, (self._untold.pop(member), settle(told))))
+        for counted in (value, *choices):
+            usage = counted.get("usage")
+            if isinstance(usage, dict):
+                self._usage.take(usage)
+        for choice in choices:
+            self._take_choice(choice)
+
+    def _take_choice(self, choice: dict[str, Json]) -> None:
+        delta = choice.get("delta")
+        if not isinstance(delta, dict):
+            delta = None if self._delta_seen else choice.get("message")
+        elif delta:
+            self._delta_seen = True
+        if isinstance(delta, dict):
+            self._take_delta(delta)
+        reason = choice.get("finish_reason")
+        if is_text(reason) and reason and settle(reason) != self._finish:
+            self._finish = settle(reason)
+            self._items.append((FINISH, self._finish))
+
+    def _take_delta(self, delta: dict[str, Json]) -> None:
+        content = delta.get("content")
+        details = delta.get("reasoning_details")
+        self._give_thinking(_thinking_of(delta, content, details))
+        if isinstance(details, list):
+            self._details.take(details)
+        self._give_text(_text_of(content))
+        refusal = delta.get("refusal")
+        if is_text(refusal) and refusal:
+            self._give_refusal(refusal)
+        calls = delta.get("tool_calls")
+        for entry in calls if isinstance(calls, list) else ():
+            if isinstance(entry, dict):
+                self._take_call(entry)
+        function = delta.get("function_call")
+        if isinstance(function, dict):
+            self._take_call({"function": function})
+
+    def _take_call(self, entry: dict[str, Json]) -> None:
+        call = self._calls.locate(entry)
+        if call is None:
+            call = self._calls.open(entry)
+            self._release_tags()
+            self._items.append((CALL_OPEN, call.ordinal))
+        call.take_extra(entry)
+        function = entry.get("function")
+        if isinstance(function, dict):
+            call.take_name(function.get("name"))
+            arguments = function.get("arguments")
+            if arguments is not None:
+                self._give_arguments(call, arguments if is_text(arguments) else canonical(arguments))
+
+    def _give_text(self, piece: str) -> None:
+        settled = self._text.push(piece) if piece else ""
+        if settled:
+            self._release_thinking()
+            self._emit_text(settled)
+
+    def _give_thinking(self, piece: str) -> None:
+        settled = self._thinking.push(piece) if piece else ""
+        if settled:
+            self._release_text()
+            self._emit_thinking(settled)
+
+    def _give_refusal(self, words: str) -> None:
+        self._release_tags()
+        self._give_text(words)
+        if not self._is_refused:
+            self._is_refused = True
+            self._items.append((REFUSAL, None))
+
+    def _give_arguments(self, call: CallInProgress, piece: str) -> None:
+        settled = call.arguments.push(piece) if piece else ""
+        if settled:
+            self._release_thinking()
+            self._release_text()
+            self._release_tags()
+            self._items.append((CALL_ARGS, (call.ordinal, settled)))
+
+    def _emit_text(self, text: str) -> None:
+        if self._tags is None:
+            self._items.append((TEXT, text))
+        else:
+            self._tags.push(text, self._items)
+
+    def _emit_thinking(self, text: str) -> None:
+        self._release_tags()
+        self._items.append((THINKING, text))
+
+    def _release_text(self) -> None:
+        if self._text.held:
+            self._emit_text(self._text.release())
+
+    def _release_thinking(self) -> None:
+        if self._thinking.held:
+            self._emit_thinking(self._thinking.release())
+
+    def _release_tags(self) -> None:
+        if self._tags is not None:
+            self._tags.release(self._items)
+
+    def _finish_properly(self) -> None:
+        if self._object_seen:
+            self._close(END, None)
+        else:
+            self._fail("empty_response", "")
+
+    def _conclude(self, cut: str | None) -> None:
+        """End a body that had no end marker."""
+        if self._finish:
+            self._close(END, None)
+        elif cut is None and not self._object_seen:
+            self._fail("empty_response", "")
+        else:
+            self._fail("truncated", cut or "the body ended before the message did")
+
+    def _fail(self, code: str, text: str) -> None:
+        self._close(ERROR, (code, text))
+
+    def _close(self, kind: int, payload: object) -> None:
+        """Let go what is held, say what is told at the end, and be done."""
+        self.done = True
+        self._release_thinking()
+        self._release_text()
+        self._release_tags()
+        for call in self._calls.calls:
+            if call.arguments.held:
+                call.arguments.release()
+                self._items.append((CALL_ARGS, (call.ordinal, REPLACEMENT)))
+        self._items += [(CALL, call.payload()) for call in self._calls.calls]
+        details = self._details.text()
+        if details is not None:
+            self._items.append((DETAILS, details))
+        counters = self._usage.counters()
+        if counters is not None:
+            self._items.append((USAGE, counters))
+        self._items.append((kind, payload))
+
+
+def _only_choice(get: Any) -> dict[str, Any] | None:
+    """Give the one choice of an event that says nothing else, given the event's `get`."""
+    choices = get("choices")
+    if type(choices) is not list or len(choices) != 1 or get("usage") is not None or get("error") is not None:
+        return None
+    if get("object") == "error" or get("type") == "error" or get("base_resp") is not None:
+        return None
+    choice = choices[0]
+    if type(choice) is not dict:
+        return None
+    get = choice.get
+    if get("finish_reason") is not None or get("error") is not None or get("usage") is not None:
+        return None
+    index = get("index")
+    return choice if index is None or (type(index) is int and index == 0) else None
+
+
+def _counting_choices(event: dict[str, Json]) -> list[dict[str, Json]]:
+    choices = event.get("choices")
+    return [choice for choice in choices if _counts(choice)] if isinstance(choices, list) else []  # type: ignore[misc]  # `_counts` says it is a dict
+
+
+def _counts(choice: Json) -> bool:
+    return isinstance(choice, dict) and (choice.get("index") is None or is_zero(choice.get("index")))
+
+
+def _in_band_error(event: dict[str, Json], choices: list[dict[str, Json]]) -> Json:
+    """Give what an event says of an error, or None."""
+    error = event.get("error")
+    is_empty_beside_choices = error == {} and isinstance(event.get("choices"), list) and bool(event.get("choices"))
+    if not _is_nothing(error) and not is_empty_beside_choices:
+        return error
+    if "error" in (event.get("object"), event.get("type")):
+        return event
+    base = event.get("base_resp")
+    if isinstance(base, dict) and _is_failure(base.get("status_code")):
+        return base
+    errors = (choice.get("error") for choice in choices)
+    return next((error for error in errors if not _is_nothing(error) and error != {}), None)
+
+
+def _is_nothing(error: Json) -> bool:
+    return error is None or error is False or (is_text(error) and not error)
+
+
+def _is_failure(status: Json) -> bool:
+    return isinstance(status, str) and not is_text(status) and not is_zero(status)
+
+
+def _thinking_of(delta: dict[str, Json], content: Json, details: Json) -> str:
+    for member in _THINKING_MEMBERS:
+        value = delta.get(member)
+        if is_text(value) and value:
+            return value
+    parts = "".join(_thought(part) for part in _objects(content) if part.get("type") == "thinking")
+    return parts or "".join(_detail_text(detail) for detail in _objects(details))
+
+
+def _thought(part: dict[str, Json]) -> str:
+    value = part.get("thinking")
+    return value if is_text(value) else "".join(_string(inner.get("text")) for inner in _objects(value))
+
+
+def _detail_text(detail: dict[str, Json]) -> str:
+    if detail.get("type") == "reasoning.text":
+        return _string(detail.get("text"))
+    return _string(detail.get("summary")) if detail.get("type") == "reasoning.summary" else ""
+
+
+def _text_of(content: Json) -> str:
+    if is_text(content):
+        return content
+    return "".join(_string(part.get("text")) for part in _objects(content) if part.get("type") == "text")
+
+
+def _objects(value: Json) -> list[dict[str, Json]]:
+    return [element for element in value if isinstance(element, dict)] if isinstance(value, list) else []
+
+
+def _string(value: Json) -> str:
+    return value if is_text(value) else ""
+
+
+def _canonical_text(data: bytes) -> str:
+    try:
+        return canonical(parse_exact(data))
+    except MalformedJsonError:
+        return json_string(data.decode("utf-8", "replace"))
+
+
+def _shown(data: bytes) -> str:
+    return data[: 4 * SHOWN_CHARACTERS].decode("utf-8", "replace")[:SHOWN_CHARACTERS]
+
+
+def _is_whole(frame: Frame) -> bool:
+    """Whether an event without an end of its own is complete."""
+    data = (frame.data if isinstance(frame, NamedEvent) else frame).strip(BLANKS)
+    if data == b"[DONE]":
+        return True
+    try:
+        parse_exact(data)
+    except MalformedJsonError:
+        return False
+    return True
