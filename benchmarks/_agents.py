@@ -1,0 +1,123 @@
+"""What is measured: agents, streams and their cancellation, on the engines of the package."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import trio
+
+from benchmarks._child import run_timed
+from tinyagent_actors import AgentSpec, Context, Model, StreamOptions, UserMessage, open_stream, open_system, tool
+
+
+@tool
+async def count_words(text: str) -> int:
+    """Count.
+
+    Args:
+        text: What to count.
+    """
+    return len(text)
+
+
+@tool
+async def count_letters(text: str) -> int:
+    """Count.
+
+    Args:
+        text: What to count.
+    """
+    return len(text)
+
+
+def _model(base_url: str) -> Model:
+    return Model("bench", provider="custom", base_url=base_url)
+
+
+async def agent_runs(base_url: str, engine: Any, at_once: str, rounds: str) -> None:
+    """Time rounds of asks to so many agents at once, each an actor in the tree; a fresh agent a round, as the reference."""
+    async with open_system() as system:
+        number = 0
+
+        async def one(name: str) -> None:
+            spec = AgentSpec(
+                name,
+                model=_model(base_url),
+                system_prompt="Be brief.",
+                tools=[count_words, count_letters],
+                options=StreamOptions(engine=engine),
+                restart="temporary",
+            )
+            agent = await system.start_child(spec)
+            answer = await agent.ask("Count the words and the letters.")
+            assert answer.error is None, answer.error
+            await agent.stop()
+
+        async def a_round() -> None:
+            nonlocal number
+            async with trio.open_nursery() as nursery:
+                for _ in range(int(at_once)):
+                    number += 1
+                    nursery.start_soon(one, f"agent-{number}")
+
+        async def timed() -> None:
+            for _ in range(int(rounds)):
+                await a_round()
+
+        await run_timed(timed, warm_up=a_round)
+
+
+async def _one_stream(base_url: str, engine: Any) -> None:
+    context = Context("", (UserMessage("Go."),))
+    async with open_stream(_model(base_url), context, StreamOptions(engine=engine)) as stream:
+        while await stream.next_events():
+            pass
+        message = await stream.result()
+        assert message.error is None, message.error
+
+
+async def streams(base_url: str, engine: Any, at_once: str, rounds: str) -> None:
+    """Time rounds of streams, so many at once."""
+    async with open_system():
+
+        async def a_round() -> None:
+            async with trio.open_nursery() as nursery:
+                for _ in range(int(at_once)):
+                    nursery.start_soon(_one_stream, base_url, engine)
+
+        async def timed() -> None:
+            for _ in range(int(rounds)):
+                await a_round()
+
+        await run_timed(timed, warm_up=a_round)
+
+
+async def cancelled_streams(base_url: str, engine: Any, at_once: str) -> None:
+    """Open so many streams, wait until each has its first event, cancel them all; how long until all are closed."""
+
+    async def timed() -> dict[str, float]:
+        begun = 0
+        all_begun = trio.Event()
+
+        async def one() -> None:
+            nonlocal begun
+            context = Context("", (UserMessage("Go."),))
+            async with open_stream(_model(base_url), context, StreamOptions(engine=engine)) as stream:
+                await stream.next_events()
+                begun += 1
+                if begun == int(at_once):
+                    all_begun.set()
+                while await stream.next_events():
+                    pass
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(int(at_once)):
+                nursery.start_soon(one)
+            await all_begun.wait()
+            cancelled_at = time.perf_counter()
+            nursery.cancel_scope.cancel()
+        return {"closed_after": time.perf_counter() - cancelled_at}
+
+    async with open_system():
+        await run_timed(timed)

@@ -1,0 +1,72 @@
+"""What all tests share: the engine parameter, a deadline far above the expected time, and the count of tests per engine."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from tinyagent_actors import _alchemy
+
+ENGINES = ("httpx", "native") if _alchemy.AVAILABLE else ("httpx",)
+_MUST_BE_BUILT = os.environ.get("TINYAGENT_NATIVE") == "1"
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    """The engines that are built, one after the other."""
+    name: str = request.param
+    return name
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what needs the native engine where it is not built; the closing line says so."""
+    if _alchemy.AVAILABLE:
+        return
+    if _MUST_BE_BUILT:
+        raise pytest.UsageError("TINYAGENT_NATIVE=1, but the native engine is not built")
+    left_out = [item for item in items if item.get_closest_marker("native")]
+    items[:] = [item for item in items if not item.get_closest_marker("native")]
+    config.hook.pytest_deselected(items=left_out)
+
+
+def _engine_of(nodeid: str) -> str | None:
+    _, bracket, parameters = nodeid.rpartition("[")
+    if not bracket:
+        return None
+    return next((name for name in ("httpx", "native") if name in parameters.rstrip("]").split("-")), None)
+
+
+class _EngineCount:
+    """Counts the tests that ran on each engine, from the reports, also those of workers."""
+
+    def __init__(self) -> None:
+        self.ran: Counter[str] = Counter()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Count a test whose body ran."""
+        engine = _engine_of(report.nodeid)
+        if engine is not None and report.when == "call" and not report.skipped:
+            self.ran[engine] += 1
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Say how many tests ran on each engine."""
+        native = f"native {self.ran['native']} tests" if _alchemy.AVAILABLE else "native: not built"
+        terminalreporter.write_line(f"engines: httpx {self.ran['httpx']} tests, {native}")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Count engines in the process that reports, not in the workers."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_EngineCount(), "engine-count")
+
+
+@pytest.fixture(autouse=True)
+def no_credentials(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Take every key and base URL of the machine out of the environment."""
+    for name in tuple(os.environ):
+        if name.endswith(("_API_KEY", "_AUTH_TOKEN", "_BASE_URL")) or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    yield
