@@ -43,12 +43,10 @@ exit is read from ``restart_policy`` of its error and from nothing else.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
 
 import attrs
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 RestartPolicy = Literal["default", "backoff", "compact", "never"]
 
@@ -160,7 +158,11 @@ class ActorDiedError(ActorStoppedError):
     """What it crashed with, if it was an exception."""
 
     def __str__(self) -> str:
-        return f"{self.path} died before it answered: {_name_cause(self.cause)}" if self.cause is not None else super().__str__()
+        return (
+            f"{self.path} died before it answered: {_name_cause(self.cause)}"
+            if self.cause is not None
+            else super().__str__()
+        )
 
 
 @attrs.define(slots=False, eq=False)
@@ -203,7 +205,11 @@ class StartFailedError(ActorError):
     cause: BaseException | None = attrs.field(default=None, repr=_name_cause)
 
     def __str__(self) -> str:
-        return f"{self.path} failed to start: {_name_cause(self.cause)}" if self.cause is not None else f"{self.path} failed to start"
+        return (
+            f"{self.path} failed to start: {_name_cause(self.cause)}"
+            if self.cause is not None
+            else f"{self.path} failed to start"
+        )
 
 
 @attrs.define(slots=False, eq=False)
@@ -375,12 +381,16 @@ class ToolError(TinyAgentError):
     """Something about a tool."""
 
 
+def _strings(value: Sequence[str]) -> tuple[str, ...]:
+    return tuple(value)
+
+
 @attrs.define(slots=False, eq=False)
 class InvalidArgumentsError(ToolError):
     """The arguments do not fit the tool's schema. The tool did not run; the model reads this."""
 
     tool: str
-    problems: Sequence[str] = attrs.field(converter=tuple)
+    problems: Sequence[str] = attrs.field(converter=_strings)
     """One sentence each, beginning with the path of the argument."""
 
     def __str__(self) -> str:

@@ -19,6 +19,7 @@ from tinyagent_actors.events._agent import (
     TurnEndEvent,
     TurnStartEvent,
 )
+from tinyagent_actors.events._codec import converter, structure, structure_event, structure_message, unstructure
 from tinyagent_actors.events._fact import as_fact
 from tinyagent_actors.events._header import Event, Gap
 from tinyagent_actors.events._partial import Partial
@@ -81,4 +82,9 @@ __all__ = [
     "TurnEndEvent",
     "TurnStartEvent",
     "as_fact",
+    "converter",
+    "structure",
+    "structure_event",
+    "structure_message",
+    "unstructure",
 ]

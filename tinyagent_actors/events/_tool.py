@@ -28,11 +28,15 @@ class ToolExecutionStartEvent(_ToolEvent):
 
 @attrs.frozen(kw_only=True)
 class ToolExecutionUpdateEvent(_ToolEvent):
-    """A running tool told its progress."""
+    """A running tool told its progress.
+
+    A subscriber that conflates gets the latest of what one call told in a row; it stands for `first_seq` to `seq`.
+    """
 
     type: ClassVar[Literal["tool_execution_update"]] = "tool_execution_update"
 
     partial_result: AgentToolResult
+    first_seq: int = attrs.field(default=attrs.Factory(lambda self: self.seq, takes_self=True))
 
 
 @attrs.frozen(kw_only=True)

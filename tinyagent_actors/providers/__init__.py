@@ -1,1 +1,26 @@
 """Providers: one way to a model's answer as typed events, on more than one engine."""
+
+from tinyagent_actors.providers._engines import best_engine
+from tinyagent_actors.providers._open_stream import open_stream
+from tinyagent_actors.providers._openrouter import OpenRouterModel, stream_openrouter
+from tinyagent_actors.providers._options import ENGINES, Engine, StreamLimits, StreamOptions, Timeouts
+from tinyagent_actors.providers._seed_event import AssistantMessageEvent
+from tinyagent_actors.providers._seed_stream import SeedStream, Signal, SimpleStreamOptions
+from tinyagent_actors.providers._stream import ProviderStream
+
+__all__ = [
+    "ENGINES",
+    "AssistantMessageEvent",
+    "Engine",
+    "OpenRouterModel",
+    "ProviderStream",
+    "SeedStream",
+    "Signal",
+    "SimpleStreamOptions",
+    "StreamLimits",
+    "StreamOptions",
+    "Timeouts",
+    "best_engine",
+    "open_stream",
+    "stream_openrouter",
+]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 import attrs
@@ -25,6 +26,7 @@ from tinyagent_actors.actors import (
 from tinyagent_actors.events import SystemStoppedEvent
 from tinyagent_actors.supervision import CLEANUP_GRACE, ChildCount, ChildInfo, SupervisorRef, supervisor
 from tinyagent_actors.system._root import Root
+from tinyagent_actors.tracing import open_log
 
 if TYPE_CHECKING:
     from tinyagent_actors.supervision._supervisor import Supervisor
@@ -201,7 +203,12 @@ async def _cancel_after(event: trio.Event, scope: trio.CancelScope) -> None:
 
 @asynccontextmanager
 async def open_system(
-    name: str = "system", *, shutdown: float = 10.0, max_restarts: int = 3, max_seconds: float = 5.0
+    name: str = "system",
+    *,
+    shutdown: float = 10.0,
+    max_restarts: int = 3,
+    max_seconds: float = 5.0,
+    log: str | Path | None = None,
 ) -> AsyncIterator[System]:
     """Open a system: a root supervisor with nothing below it yet; leaving the block stops the tree.
 
@@ -215,6 +222,7 @@ async def open_system(
         shutdown: Seconds for the ordered stop.
         max_restarts: Of the root: how many restarts of its children are allowed ...
         max_seconds: ... within how many seconds.
+        log: A file that gets every event as a JSON line, appended, to the very last.
 
     Yields:
         The system.
@@ -228,6 +236,9 @@ async def open_system(
     check_seconds("shutdown", shutdown)
     runtime = Runtime(name)
     root = Root(runtime, supervisor("root", max_restarts=max_restarts, max_seconds=max_seconds))
+    event_log = None if log is None else open_log(log, runtime.bus)
+    if event_log is not None:
+        trio.lowlevel.spawn_system_task(event_log.follow, name=f"log of system {name}")
     system = System(name, runtime, root)
     runtime.on_fatal = lambda error: system.request_stop(
         CancelCause("/", f"{type(error).__name__} left an actor", "fatal"), fatal=error
@@ -245,6 +256,9 @@ async def open_system(
     finally:
         current_place.set(outer_place)
         await system._shut_down(shutdown)  # noqa: SLF001  # its maker
+        if event_log is not None:
+            with trio.move_on_after(CLEANUP_GRACE, shield=True):
+                await event_log.ended.wait()
         registered.remove(system)
         if runtime.leftovers.snapshot().tasks:
             closed_runtimes.get([]).append(runtime)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, Sequence
 from http import HTTPStatus
+from itertools import pairwise
 from typing import Final, Literal
 
 import attrs
@@ -94,7 +95,7 @@ def _bodiless(reply: Reply, exchange: Exchange) -> bool:
 def _framing(reply: Reply, exchange: Exchange) -> str:
     framing = reply.framing
     if framing == "auto":
-        framing = "chunked" if reply.body is None and reply.status < 400 else "length"
+        framing = "chunked" if reply.body is None and reply.status < HTTPStatus.BAD_REQUEST else "length"
     return "close" if framing == "chunked" and exchange.http_version < "1.1" else framing
 
 
@@ -117,7 +118,7 @@ def _pieces(reply: Reply, chunks: Sequence[bytes]) -> Sequence[bytes]:
         body = b"".join(chunks)
         step = delivery.split_every
         marks = [0, *(range(step, len(body), step) if step else delivery.split_at), len(body)]
-        return [body[start:end] for start, end in zip(marks, marks[1:], strict=False) if body[start:end]]
+        return [body[start:end] for start, end in pairwise(marks) if body[start:end]]
     if delivery.delay_between or _exact(reply):
         return [chunk for chunk in chunks if chunk]
     return list(_coalesced(chunks))

@@ -27,7 +27,11 @@ class Policy(Protocol):
 
 
 def _queue(replies: Iterable[Reply]) -> deque[Reply]:
-    return deque(replies)
+    queue = deque(replies)
+    for index, reply in enumerate(queue):
+        if not isinstance(reply, Reply):
+            raise SpecError(f"replies[{index}]", f"must be a Reply, not {type(reply).__name__}")
+    return queue
 
 
 @attrs.define(eq=False)
@@ -44,12 +48,6 @@ class Script:
     given: int = attrs.field(default=0, init=False)
     """How many replies it has given."""
 
-    @_replies.validator
-    def _check_replies(self, _field: attrs.Attribute[Any], value: Iterable[object]) -> None:
-        for index, reply in enumerate(value):
-            if not isinstance(reply, Reply):
-                raise SpecError(f"replies[{index}]", f"must be a Reply, not {type(reply).__name__}")
-
     @property
     def left(self) -> int:
         """How many replies wait."""
@@ -57,7 +55,7 @@ class Script:
 
     def add(self, replies: Iterable[Reply]) -> None:
         """Put replies at the end."""
-        self._replies.extend(Script(replies)._replies)
+        self._replies.extend(_queue(replies))
 
     def __call__(self, _request: ChatRequest, /) -> Reply:
         """Give the next reply."""

@@ -11,7 +11,7 @@ import attrs
 import orjson
 
 from tinyagent_actors._errors import ValueShapeError
-from tinyagent_actors._redact import REDACTED, is_secret_name, redact_text
+from tinyagent_actors._redact import redact, redact_text
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -53,10 +53,9 @@ class RecordedRequest:
         return next((value for key, value in self.headers if key == name), None)
 
     def __repr__(self) -> str:
-        headers = {key: REDACTED if is_secret_name(key) else redact_text(value) for key, value in self.headers}
         return (
             f"<RecordedRequest {self.number} {self.method} {redact_text(self.target)} "
-            f"headers={headers} body={len(self.body)} bytes>"
+            f"headers={redact(dict(self.headers))} body={len(self.body)} bytes>"
         )
 
 
@@ -167,7 +166,8 @@ class ChatRequest:
     @cached_property
     def calls(self) -> tuple[MadeCall, ...]:
         """The calls made since the last message of the user, in order."""
-        return tuple(call for message in self.messages[self._start :] for call in message_calls(message))
+        later = self.messages[self._start :]
+        return tuple(call for message in later if "tool_calls" in message for call in message_calls(message))
 
     @cached_property
     def results(self) -> tuple[GivenResult, ...]:

@@ -11,7 +11,8 @@ reply, a member of `chunks`. Negative positions count from the end, so that ``Cu
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from http import HTTPStatus
 from typing import Any, Final, Literal
 
 import attrs
@@ -24,6 +25,8 @@ Encoding = Literal["identity", "gzip"]
 
 _FRAMINGS: Final = ("auto", "chunked", "length", "close")
 _ENCODINGS: Final = ("identity", "gzip")
+_MIN_STATUS: Final = 200
+_MAX_STATUS: Final = 599
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OWNED_HEADERS: Final = {
     "content-length": "framing",
@@ -74,7 +77,7 @@ class CallSpec:
     name: str = attrs.field(validator=_check_text)
     arguments: Mapping[str, Any] | str = attrs.field(factory=dict[str, Any])
     """An object; or a text, sent as it is (for arguments that are broken)."""
-    id: str | None = attrs.field(default=None)
+    id: str | None = attrs.field(default=None, validator=attrs.validators.optional(_check_text))
     """``None``: ``call_N``, N counting the calls of the whole conversation from 0."""
 
     @arguments.validator
@@ -88,11 +91,6 @@ class CallSpec:
             orjson.dumps(value)
         except TypeError as error:
             raise SpecError("arguments", f"cannot be written as JSON: {error}") from None
-
-    @id.validator
-    def _check_id(self, field: attrs.Attribute[Any], value: object) -> None:
-        if value is not None:
-            _check_text(self, field, value)
 
     @property
     def arguments_text(self) -> str:
@@ -150,7 +148,7 @@ class Reset(Fault):
     """The connection is torn down (RST)."""
 
 
-def _positions(value: object) -> tuple[int, ...]:
+def _positions(value: Sequence[int]) -> tuple[int, ...]:
     if not isinstance(value, Sequence) or isinstance(value, str | bytes):
         raise SpecError("split_at", "must be a list of byte positions")
     return tuple(value)
@@ -186,10 +184,10 @@ class Delivery:
             raise SpecError("split_every", "a body is split at positions or every so many bytes, not both")
 
 
-def _pairs(value: object) -> tuple[tuple[str, str], ...]:
+def _pairs(value: Mapping[str, str] | Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     items = value.items() if isinstance(value, Mapping) else value
     try:
-        pairs = tuple((name, text) for name, text in items)  # type: ignore[attr-defined]  # whatever it is, it is tried
+        pairs = tuple((name, text) for name, text in items)
     except (TypeError, ValueError):
         raise SpecError("headers", "must be an object, or pairs of name and value") from None
     for name, text in pairs:
@@ -206,13 +204,13 @@ def _check_header(name: object, value: object) -> None:
         raise SpecError("headers", f"the value of {name} must be an ASCII text in one line")
 
 
-def _calls(value: object) -> tuple[CallSpec, ...]:
+def _calls(value: Sequence[CallSpec]) -> tuple[CallSpec, ...]:
     if not isinstance(value, Sequence) or not all(isinstance(call, CallSpec) for call in value):
         raise SpecError("tool_calls", "must be a list of CallSpec")
     return tuple(value)
 
 
-def _raw_chunks(value: object) -> tuple[bytes, ...] | None:
+def _raw_chunks(value: Sequence[bytes] | None) -> tuple[bytes, ...] | None:
     if value is None:
         return None
     if (
@@ -221,7 +219,7 @@ def _raw_chunks(value: object) -> tuple[bytes, ...] | None:
         or not all(isinstance(c, bytes) for c in value)
     ):
         raise SpecError("chunks", "must be a list of bytes")
-    return tuple(chunk for chunk in value if chunk)
+    return tuple(value)
 
 
 @attrs.frozen(kw_only=True)
@@ -283,8 +281,8 @@ class Reply:
 
     @status.validator
     def _check_status(self, _field: attrs.Attribute[Any], value: object) -> None:
-        if isinstance(value, bool) or not isinstance(value, int) or not 200 <= value <= 599:
-            raise SpecError("status", f"must be from 200 to 599, not {value!r}")
+        if isinstance(value, bool) or not isinstance(value, int) or not _MIN_STATUS <= value <= _MAX_STATUS:
+            raise SpecError("status", f"must be from {_MIN_STATUS} to {_MAX_STATUS}, not {value!r}")
 
     @retry_after.validator
     def _check_retry_after(self, field: attrs.Attribute[Any], value: object) -> None:
@@ -354,7 +352,11 @@ def error_body(
     status: int, message: str, *, code: str | int | None = None, kind: str = "", param: str | None = None
 ) -> bytes:
     """Give the JSON body of an error, in OpenAI's shape."""
-    kind = kind or _ERROR_KINDS.get(status) or ("invalid_request_error" if status < 500 else "server_error")
+    kind = (
+        kind
+        or _ERROR_KINDS.get(status)
+        or ("invalid_request_error" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "server_error")
+    )
     return orjson.dumps({"error": {"message": message, "type": kind, "param": param, "code": code}})
 
 

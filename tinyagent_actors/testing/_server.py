@@ -142,7 +142,7 @@ class Server:
         )
         try:
             self._on_answer(answered)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # a user's function
             self.errors.append(error)
 
     async def _work(self, connection: HttpConnection, work: _Work) -> None:

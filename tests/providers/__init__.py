@@ -1,0 +1,1 @@
+"""Tests of the providers, over real sockets on loopback."""

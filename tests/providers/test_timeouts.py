@@ -1,0 +1,170 @@
+"""Deadlines of a stream (P72), in real time with short timeouts, on every engine."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+
+from tests.providers.conftest import CONTEXT, Ask
+from tinyagent_actors.messages import Model
+from tinyagent_actors.providers import StreamOptions, Timeouts, open_stream
+from tinyagent_actors.providers import _clock as clock_module
+from tinyagent_actors.testing import Delivery, Reply, Stall, open_endpoint
+
+TEXT = 'data: {"choices": [{"delta": {"content": "a"}}]}\n\n'.encode()
+FINISH = b'data: {"choices": [{"delta": {}, "finish_reason": "stop"}]}\n\n'
+DONE = b"data: [DONE]\n\n"
+PING = b": keep-alive\n\n"
+
+
+async def test_no_answer_at_all(ask: Ask) -> None:
+    """P72: a server that reads the request and says nothing: `timeout` after `first_byte`."""
+
+    answer = await ask(Reply(text="late", fault=Stall()), timeouts=Timeouts(first_byte=0.2))
+
+    assert (answer.kind, answer.types) == ("timeout", ["stream_end"])
+    assert answer.message.error is not None
+    assert answer.message.error.retryable
+
+
+async def test_headers_do_not_stop_the_first_deadline(ask: Ask) -> None:
+    """P72: headers come at once, the body does not: still `first_byte`."""
+
+    answer = await ask(Reply(chunks=[TEXT, DONE], fault=Stall(after_bytes=0)), timeouts=Timeouts(first_byte=0.2))
+
+    assert answer.kind == "timeout"
+
+
+async def test_a_stream_that_falls_silent(ask: Ask) -> None:
+    """P72: `idle` after the last byte; what came is kept, its block closed."""
+
+    answer = await ask(Reply(chunks=[TEXT, DONE], fault=Stall(after_chunks=1)), timeouts=Timeouts(idle=0.2))
+
+    assert (answer.kind, answer.text) == ("timeout", "a")
+    assert answer.types == ["stream_start", "text_start", "text_delta", "text_end", "stream_end"]
+
+
+async def test_comments_are_bytes_but_no_progress(ask: Ask) -> None:
+    """P72: pings keep `idle` away; `progress` ends a stream of nothing but pings."""
+
+    reply = Reply(chunks=[TEXT, *[PING] * 200, DONE], delivery=Delivery(delay_between=0.05))
+
+    answer = await ask(reply, timeouts=Timeouts(idle=2, progress=0.5))
+
+    assert (answer.kind, answer.text) == ("timeout", "a")
+    assert answer.message.error is not None
+    assert "event" in answer.message.error.message
+
+
+async def test_pings_keep_a_slow_stream_alive(ask: Ask) -> None:
+    """P72: with pings, a stream may be silent for longer than `idle`."""
+
+    reply = Reply(chunks=[TEXT, *[PING] * 12, FINISH, DONE], delivery=Delivery(delay_between=0.05))
+
+    answer = await ask(reply, timeouts=Timeouts(idle=0.4))
+
+    assert (answer.kind, answer.text) == (None, "a")
+
+
+async def test_the_whole_stream_has_a_deadline(ask: Ask) -> None:
+    """P72: `turn` ends a stream however busy it is."""
+
+    reply = Reply(chunks=[*[TEXT] * 200, DONE], delivery=Delivery(delay_between=0.02))
+
+    answer = await ask(reply, timeouts=Timeouts(turn=0.3))
+
+    assert answer.kind == "timeout"
+    assert answer.text
+
+
+async def test_a_deadline_after_the_finish_reason_is_a_success(ask: Ask) -> None:
+    """P24: a finish reason followed by silence ends well when a deadline passes."""
+
+    answer = await ask(Reply(chunks=[TEXT, FINISH, DONE], fault=Stall(after_chunks=2)), timeouts=Timeouts(idle=0.2))
+
+    assert (answer.kind, answer.text, answer.message.stop_reason) == (None, "a", "stop")
+
+
+async def test_silence_after_the_finish_reason_is_a_success(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """P24: the end marker is waited for 10 s (here less), then the message is whole without it."""
+
+    monkeypatch.setattr(clock_module, "SILENCE_AFTER_FINISH", 0.2)
+
+    answer = await ask(Reply(chunks=[TEXT, FINISH, DONE], fault=Stall(after_chunks=2)))
+
+    assert (answer.kind, answer.text, answer.message.stop_reason) == (None, "a", "stop")
+
+
+async def test_a_call_that_was_cut_by_a_deadline_does_not_run(ask: Ask) -> None:
+    """P72: its block is closed as invalid."""
+
+    call = b'data: {"choices": [{"delta": {"tool_calls": [{"index": 0, "id": "a", "function": {"name": "f", "arguments": "{"}}]}}]}\n\n'
+
+    answer = await ask(Reply(chunks=[call, DONE], fault=Stall(after_chunks=1)), timeouts=Timeouts(idle=0.2))
+
+    assert (answer.kind, answer.message.tool_calls) == ("timeout", ())
+    assert len(answer.message.invalid_tool_calls) == 1
+
+
+async def test_clocks_stand_still_while_nobody_waits(engine: str) -> None:
+    """P72: a reader that goes away for longer than every timeout has made nobody late."""
+
+    timeouts = Timeouts(first_byte=0.3, idle=0.3, progress=0.3, turn=0.5)
+    reply = Reply(chunks=[TEXT, TEXT, FINISH, DONE], delivery=Delivery(delay_between=0.02))
+    async with open_endpoint([reply]) as endpoint:
+        options = StreamOptions(engine=engine, timeouts=timeouts)  # type: ignore[arg-type]  # one of them
+        async with open_stream(Model("any", base_url=endpoint.url), CONTEXT, options) as stream:
+            await trio.sleep(0.6)
+            await anext(stream)
+            await trio.sleep(0.6)
+            message = await stream.result()
+
+    assert (message.error, message.text) == (None, "aa")
+
+
+async def test_a_connection_that_does_not_come_about(engine: str) -> None:
+    """A listener whose queue is full: `timeout` after `connect`."""
+
+    # A backlog of 0 that is filled by hand; the kernel then leaves further connections without an answer.
+    with trio.socket.socket() as listener:
+        await listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+        fillers = [trio.socket.socket() for _ in range(4)]
+        try:
+            async with trio.open_nursery() as nursery:
+                for filler in fillers:
+                    nursery.start_soon(_connect, filler, listener.getsockname())
+                await trio.sleep(0.1)
+                options = StreamOptions(engine=engine, timeouts=Timeouts(connect=0.3))  # type: ignore[arg-type]
+                with trio.fail_after(10):
+                    async with open_stream(Model("any", base_url=url), CONTEXT, options) as stream:
+                        message = await stream.result()
+                nursery.cancel_scope.cancel()
+        finally:
+            for filler in fillers:
+                filler.close()
+
+    assert message.error is not None
+    assert (message.error.kind, message.error.retryable) == ("timeout", True)
+
+
+async def _connect(filler: trio.socket.SocketType, address: tuple[str, int]) -> None:
+    await filler.connect(address)
+
+
+async def test_a_caller_s_own_deadline_passes_through(engine: str) -> None:
+    """A `move_on_after` around the reading is the caller's: nothing is made of it."""
+
+    async with open_endpoint([Reply(text="late", fault=Stall())]) as endpoint:
+        with trio.move_on_after(0.2) as scope:
+            async with open_stream(
+                Model("any", base_url=endpoint.url),
+                CONTEXT,
+                StreamOptions(engine=engine),  # type: ignore[arg-type]
+            ) as stream:
+                await stream.result()
+
+        assert scope.cancelled_caught
+        with trio.fail_after(5):
+            await endpoint.wait_for(lambda now: now.disconnects == 1)

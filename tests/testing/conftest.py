@@ -1,0 +1,18 @@
+"""What the tests of the fake endpoint share: its own fixture, and a client that speaks to it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from tinyagent_actors.testing.pytest_plugin import *  # noqa: F403  # as users are told to
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    """A client that keeps its connections and has no patience of its own."""
+    limits = httpx.Limits(max_connections=500, max_keepalive_connections=500)
+    async with httpx.AsyncClient(timeout=30, limits=limits) as client:
+        yield client

@@ -1,0 +1,52 @@
+"""The compiled engine, where it is built. Importing this never fails for want of it, unless it is asked for.
+
+`TINYAGENT_NATIVE` in the environment: ``auto`` (the default) uses what is built, ``0`` pretends that nothing is, ``1`` makes
+a missing engine an error here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+_WANTED = os.environ.get("TINYAGENT_NATIVE", "auto")
+
+
+def _load() -> tuple[ModuleType | None, str | None]:
+    if _WANTED == "0":
+        return None, "TINYAGENT_NATIVE=0 leaves it out"
+    try:
+        return importlib.import_module("tinyagent_actors._alchemy._lib"), None
+    except ModuleNotFoundError as error:
+        if error.name != "tinyagent_actors._alchemy._lib":
+            raise
+        return None, "this installation holds no compiled engine (`make native` builds it)"
+    except ImportError as error:
+        return None, f"the compiled engine cannot be loaded here: {error}"
+
+
+_module, UNAVAILABLE_REASON = _load()
+AVAILABLE = _module is not None
+
+if _WANTED == "1" and not AVAILABLE:
+    message = f"TINYAGENT_NATIVE=1, but {UNAVAILABLE_REASON}"
+    raise ImportError(message)
+
+
+def is_built() -> bool:
+    """Whether the compiled engine is there."""
+    return AVAILABLE
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ("Decoder", "Hub"):
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    if _module is None:
+        message = f"{name}: {UNAVAILABLE_REASON}"
+        raise ImportError(message)
+    return getattr(_module, name)

@@ -1,0 +1,80 @@
+"""Which engine serves a stream, and how each is started. Engines are imported only when they are used."""
+
+from __future__ import annotations
+
+import attrs
+
+from tinyagent_actors import _alchemy
+from tinyagent_actors._errors import EngineUnavailableError
+from tinyagent_actors.actors import current_runtime
+from tinyagent_actors.messages import Model
+from tinyagent_actors.providers._endpoint import Endpoint
+from tinyagent_actors.providers._openai_decoder import OpenAIDecoder
+from tinyagent_actors.providers._options import Engine, StreamOptions
+from tinyagent_actors.providers._source import Source
+
+
+def choose_engine(named: Engine | None) -> Engine:
+    """Give the engine that was named, or the best that is built.
+
+    Raises:
+        EngineUnavailableError: The engine that was named is not built.
+    """
+    if named is None:
+        return best_engine()
+    if named == "native" and not _alchemy.AVAILABLE:
+        raise EngineUnavailableError("native", "the compiled engine is not installed here")
+    if named == "alchemy":
+        raise EngineUnavailableError("alchemy", "it is not part of this build")
+    return named
+
+
+def best_engine() -> Engine:
+    """Give the engine that serves where none is named: native where it is built, else httpx."""
+    return "native" if _alchemy.AVAILABLE else "httpx"
+
+
+@attrs.frozen
+class Request:
+    """What every engine needs to ask."""
+
+    model: Model
+    endpoint: Endpoint
+    content: bytes = attrs.field(repr=False)
+    options: StreamOptions
+
+    @property
+    def think_tags(self) -> bool:
+        """Whether tags in the text are thinking."""
+        return bool(self.options.think_tags)
+
+
+def open_source(engine: Engine, request: Request) -> Source:
+    """Start a response on an engine. Nothing waits in here."""
+    return _open_native(request) if engine == "native" else _open_httpx(request)
+
+
+def _open_httpx(request: Request) -> Source:
+    from tinyagent_actors.providers._httpx_engine import HttpxSource  # noqa: PLC0415  # httpx is slow to import
+    from tinyagent_actors.providers._httpx_pool import ShardedTransport  # noqa: PLC0415
+
+    options = request.options
+    transport = current_runtime().resource(ShardedTransport, lambda _: ShardedTransport())
+    decoder = OpenAIDecoder(think_tags=request.think_tags, event_limit=options.limits.event_bytes)
+    return HttpxSource(transport, request.endpoint, request.content, decoder, options.timeouts)
+
+
+def _open_native(request: Request) -> Source:
+    from tinyagent_actors.providers._native_engine import NativeSource  # noqa: PLC0415  # loads the shared library
+    from tinyagent_actors.providers._pump import Pump  # noqa: PLC0415
+
+    pump = current_runtime().resource(Pump, lambda runtime: Pump(_alchemy.Hub(), runtime))
+    stream = pump.hub.open(
+        request.endpoint.url,
+        list(request.endpoint.headers),
+        request.content,
+        api=request.model.api,
+        think_tags=request.think_tags,
+        event_limit=request.options.limits.event_bytes,
+    )
+    return NativeSource(pump, stream, pump.attach(stream))

@@ -1,0 +1,161 @@
+"""From a function's signature and docstring to the JSON Schema of its arguments."""
+
+from __future__ import annotations
+
+import datetime
+import enum
+import inspect
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Literal, Union, get_args, get_origin
+
+import attrs
+import docstring_parser
+
+from tinyagent_actors._errors import ToolDefinitionError
+from tinyagent_actors.tools._context import ToolContext
+
+_SCALARS: Final[dict[Any, dict[str, Any]]] = {
+    str: {"type": "string"},
+    int: {"type": "integer"},
+    float: {"type": "number"},
+    bool: {"type": "boolean"},
+    type(None): {"type": "null"},
+    datetime.datetime: {"type": "string", "format": "date-time"},
+    datetime.date: {"type": "string", "format": "date"},
+}
+
+
+@attrs.frozen
+class Signature:
+    """What is known of a tool's function."""
+
+    description: str
+    parameters: Mapping[str, Any]
+    """The JSON Schema."""
+    hints: Mapping[str, Any]
+    """The type of each argument."""
+    context_name: str | None
+    """The parameter that gets the `ToolContext`, if there is one."""
+
+
+def read_signature(function: Callable[..., Any], name: str) -> Signature:
+    """Read what a function's signature and docstring say.
+
+    Raises:
+        ToolDefinitionError: A parameter has no hint, or one that no schema can be made of.
+    """
+    try:
+        hints = typing.get_type_hints(function, include_extras=True)
+    except NameError as error:
+        raise ToolDefinitionError(name, f"a hint cannot be resolved: {error}") from error
+    doc = docstring_parser.parse(inspect.getdoc(function) or "")
+    told = {parameter.arg_name: parameter.description or "" for parameter in doc.params}
+    maker = _Maker(name)
+    properties: dict[str, Any] = {}
+    required: list[str] = []
+    context_name = None
+    arguments: dict[str, Any] = {}
+    for parameter in inspect.signature(function).parameters.values():
+        hint = hints.get(parameter.name)
+        if hint is ToolContext:
+            context_name = parameter.name
+            continue
+        if hint is None or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
+            problem = "needs a type hint" if hint is None else "must be an ordinary parameter"
+            raise ToolDefinitionError(name, f"parameter {parameter.name!r} {problem}")
+        arguments[parameter.name] = hint
+        properties[parameter.name] = maker.described(hint, told.get(parameter.name, ""), parameter.name)
+        if parameter.default is parameter.empty:
+            required.append(parameter.name)
+        else:
+            maker.add_default(properties[parameter.name], parameter.default)
+    schema = {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+    if maker.definitions:
+        schema["$defs"] = maker.definitions
+    description = "\n\n".join(filter(None, (doc.short_description, doc.long_description)))
+    return Signature(description, schema, arguments, context_name)
+
+
+@attrs.define
+class _Maker:
+    """Makes the schemas of one tool; named types go to `definitions`, so that they may be recursive."""
+
+    tool: str
+    definitions: dict[str, Any] = attrs.field(factory=dict)
+    _names: dict[Any, str] = attrs.field(factory=dict)
+
+    def described(self, hint: Any, description: str, where: str) -> dict[str, Any]:
+        """Give the schema of a hint with a description."""
+        schema = dict(self.schema(hint, where))
+        if description:
+            schema["description"] = description
+        return schema
+
+    def add_default(self, schema: dict[str, Any], default: object) -> None:
+        """Say the default where JSON can."""
+        if isinstance(default, str | int | float | bool) and not isinstance(default, enum.Enum):
+            schema["default"] = default
+
+    def schema(self, hint: Any, where: str) -> dict[str, Any]:  # noqa: PLR0911  # a clause per kind of hint
+        """Give the schema of a hint."""
+        if hint in _SCALARS:
+            return _SCALARS[hint]
+        if hint is Any:
+            return {}
+        origin, parts = get_origin(hint), get_args(hint)
+        if origin is typing.Annotated:
+            text = next((part for part in parts[1:] if isinstance(part, str)), "")
+            return self.described(parts[0], text, where)
+        if origin is Literal:
+            return {"enum": list(parts)}
+        if origin in (Union, types.UnionType):
+            return {"anyOf": [self.schema(part, where) for part in parts]}
+        if origin is not None or hint in (list, tuple, set, frozenset, dict):
+            return self._collection(origin or hint, parts, where)
+        if isinstance(hint, type) and issubclass(hint, enum.Enum):
+            return {"enum": [member.value for member in hint]}
+        return self._named(hint, where)
+
+    def _collection(self, origin: Any, parts: tuple[Any, ...], where: str) -> dict[str, Any]:
+        if isinstance(origin, type) and issubclass(origin, Mapping):
+            if parts and parts[0] is not str:
+                raise ToolDefinitionError(self.tool, f"{where}: the names of an object are strings")
+            return {"type": "object", "additionalProperties": self.schema(parts[1], where) if parts else {}}
+        if origin is tuple and parts and parts[-1] is not Ellipsis:
+            items = [self.schema(part, where) for part in parts]
+            return {"type": "array", "prefixItems": items, "minItems": len(items), "maxItems": len(items)}
+        if isinstance(origin, type) and issubclass(origin, Sequence | set | frozenset):
+            array: dict[str, Any] = {"type": "array", "items": self.schema(parts[0], where) if parts else {}}
+            return array | ({"uniqueItems": True} if issubclass(origin, set | frozenset) else {})
+        raise ToolDefinitionError(self.tool, f"{where}: no schema can be made of {origin!r}")
+
+    def _named(self, hint: Any, where: str) -> dict[str, Any]:
+        if hint not in self._names:
+            members = self._members(hint, where)
+            name = hint.__name__ if hint.__name__ not in self.definitions else f"{hint.__name__}_{len(self._names)}"
+            self._names[hint] = name
+            self.definitions[name] = {}
+            self.definitions[name] = self._object(members, where)
+        return {"$ref": f"#/$defs/{self._names[hint]}"}
+
+    def _members(self, hint: Any, where: str) -> dict[str, tuple[Any, bool]]:
+        """Give type and whether it is required of each member."""
+        if typing.is_typeddict(hint):
+            hints = typing.get_type_hints(hint)
+            return {name: (hints[name], name in hint.__required_keys__) for name in hints}
+        if isinstance(hint, type) and attrs.has(hint):
+            hints = typing.get_type_hints(hint)
+            return {
+                field.name: (hints.get(field.name, Any), field.default is attrs.NOTHING) for field in attrs.fields(hint)
+            }
+        raise ToolDefinitionError(self.tool, f"{where}: no schema can be made of {hint!r}")
+
+    def _object(self, members: dict[str, tuple[Any, bool]], where: str) -> dict[str, Any]:
+        return {
+            "type": "object",
+            "properties": {name: self.schema(hint, f"{where}.{name}") for name, (hint, _) in members.items()},
+            "required": [name for name, (_, is_required) in members.items() if is_required],
+            "additionalProperties": False,
+        }

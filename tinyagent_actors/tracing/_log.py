@@ -1,0 +1,123 @@
+"""The log: every event as one JSON line, rendered by structlog, written by a subscriber of the bus.
+
+Lines are buffered (64 KiB) and flushed at least every `FLUSH_SECONDS`, at the end, and when the reading task is ended
+in whatever way. Pieces of text are left out: the message that ends them holds the whole. What a `Gap` stands for is a line
+too, so a loss is never silent. A file that cannot be written is told once, as an event, and hurts nobody.
+"""
+
+from __future__ import annotations
+
+from io import FileIO
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import orjson
+import trio
+
+from tinyagent_actors._errors import SpecError
+from tinyagent_actors._redact import redact
+from tinyagent_actors.actors import EventBus, Subscription, block
+from tinyagent_actors.events import Event, Gap, MessageUpdateEvent, SubscriberFailedEvent, as_fact, unstructure
+
+FLUSH_SECONDS: Final = 0.1
+BUFFER_BYTES: Final = 64 * 1024
+CAPACITY: Final = 65_536
+"""Events that may lie unread before producers of deltas have to wait."""
+
+
+@attrs.define(eq=False)
+class EventLog:
+    """Writes the events of one bus to a file. Made by `open_log`; `follow` runs until the bus is closed."""
+
+    path: Path
+    _bus: EventBus = attrs.field(repr=False)
+    _file: FileIO = attrs.field(repr=False)
+    _subscription: Subscription = attrs.field(repr=False)
+    _lines: list[bytes] = attrs.field(factory=list, init=False, repr=False)
+    _size: int = attrs.field(default=0, init=False)
+    _logger: Any = attrs.field(default=None, init=False, repr=False)
+    is_broken: bool = attrs.field(default=False, init=False)
+    """Whether the file could not be written any more."""
+    ended: trio.Event = attrs.field(factory=trio.Event, init=False, repr=False)
+    """Set when the last line is in the file."""
+
+    async def follow(self) -> None:
+        """Write events until the bus is closed. Cancelling it flushes what was taken."""
+        try:
+            await self._follow()
+        finally:
+            while (event := self._subscription.next_nowait()) is not None:
+                self._take(event)
+            self._flush()
+            self._file.close()
+            self.ended.set()
+
+    async def _follow(self) -> None:
+        flush_at = trio.current_time() + FLUSH_SECONDS
+        while True:
+            with trio.CancelScope(deadline=flush_at if self._lines else float("inf")):
+                try:
+                    self._take(await self._subscription.__anext__())
+                except StopAsyncIteration:
+                    return
+            while (event := self._subscription.next_nowait()) is not None:
+                self._take(event)
+            now = trio.current_time()
+            if now >= flush_at or self._size >= BUFFER_BYTES:
+                self._flush()
+                flush_at = now + FLUSH_SECONDS
+
+    def _take(self, event: Event | Gap) -> None:
+        if isinstance(event, MessageUpdateEvent) or self.is_broken:
+            return
+        record = unstructure(event)
+        name = record.pop("type")
+        self._render(name, record)
+        if self._size >= BUFFER_BYTES:
+            self._flush()
+
+    def _render(self, name: str, record: dict[str, Any]) -> None:
+        if self._logger is None:
+            import structlog  # noqa: PLC0415  # slow to import, and only a log needs it
+
+            self._logger = structlog.wrap_logger(
+                self, processors=[_redacted, structlog.processors.JSONRenderer(serializer=_to_json)]
+            )
+        self._logger.info(name, **record)
+
+    def info(self, line: bytes) -> None:
+        """Take a rendered line; what structlog calls."""
+        self._lines.append(line)
+        self._size += len(line)
+
+    def _flush(self) -> None:
+        data, self._lines, self._size = b"".join(self._lines), [], 0
+        try:
+            while data and not self.is_broken:
+                data = data[self._file.write(data) or 0 :]
+        except OSError as error:
+            self.is_broken = True
+            self._bus.publish(SubscriberFailedEvent, "/", subscriber=f"log {self.path}", error=as_fact(error))
+
+
+def open_log(path: str | Path, bus: EventBus) -> EventLog:
+    """Open a log that appends to `path`; its `follow` must be run.
+
+    Raises:
+        SpecError: The file cannot be opened for writing.
+    """
+    where = Path(path)
+    try:
+        file = FileIO(where, "ab")
+    except OSError as error:
+        raise SpecError("log", f"{where}: {error.strerror}") from error
+    return EventLog(where, bus, file, bus.open_subscription("**", policy=block(CAPACITY)))
+
+
+def _redacted(_logger: object, _method: str, record: Any) -> Any:
+    return redact(record)
+
+
+def _to_json(record: Any, **_options: Any) -> bytes:
+    return orjson.dumps(record, default=repr, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS)
