@@ -104,7 +104,7 @@ async def test_cancel_of_many_streams_in_flight(engine: str) -> None:
 async def test_a_cancelled_read_keeps_what_came(engine: str) -> None:
     """After a cancel the message as it stands is still there, and the stream can be closed under the cancelled scope."""
 
-    async with open_endpoint([Reply(text="hello", fault=Stall(after_chunks=1), delivery=Delivery(coalesce=False))]) as endpoint:
+    async with open_endpoint([Reply(text="hello", fault=Stall(after_chunks=2), delivery=Delivery(coalesce=False))]) as endpoint:
         options = StreamOptions(engine=engine)  # type: ignore[arg-type]
         with trio.CancelScope() as scope:
             async with open_stream(Model("any", base_url=endpoint.url), CONTEXT, options) as stream:

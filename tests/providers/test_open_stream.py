@@ -305,6 +305,7 @@ def test_runs_in_two_threads(engine: str) -> None:
     assert said == ["onetwo"] * 2
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_run_that_ends_with_streams_open(engine: str) -> None:
     """The end of a run closes what a forgotten stream held, and does not hang."""
 

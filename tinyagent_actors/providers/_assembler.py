@@ -99,6 +99,7 @@ class Assembler:
     _finish: str | None = attrs.field(default=None, init=False)
     _usage: Usage | None = attrs.field(default=None, init=False)
     _details: str | None = attrs.field(default=None, init=False)
+    _answered_by: str | None = attrs.field(default=None, init=False)
     _response_id: str | None = attrs.field(default=None, init=False)
     _status: int = attrs.field(default=200, init=False)
     _headers: list[tuple[str, str]] = attrs.field(factory=list, init=False)
@@ -142,6 +143,8 @@ class Assembler:
         elif kind == META:
             if payload[0] == "response_id":
                 self._response_id = payload[1]
+            else:
+                self._answered_by = payload[1]
         elif kind == USAGE:
             self._usage = _usage(payload)
         elif kind == DETAILS:
@@ -220,8 +223,7 @@ class Assembler:
             return "error"
         if self._is_refusal:
             return "refusal"
-        reason = stop_reason_of(self._finish)
-        return "tool_use" if reason == "stop" and self._calls else reason
+        return stop_reason_of(self._finish)
 
     def _call(self, ordinal: int, block: _Block, *, is_whole: bool) -> ToolCall | InvalidToolCall:
         call_id, name, extra = self._finals.get(ordinal, ("", "", None))
@@ -266,7 +268,7 @@ class Assembler:
             self._timestamp,
             model.api,
             model.provider,
-            model.id,
+            self._answered_by or model.id,
             self._usage,
             self._response_id,
             self._finish,

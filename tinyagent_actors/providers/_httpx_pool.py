@@ -227,7 +227,9 @@ class _ShardStream(httpx.AsyncByteStream):
         if not self._is_exhausted:
             await self._abandon()
         with trio.CancelScope(shield=True):
-            await self._body.aclose()
+            # httpcore asks the sockets of idle connections whether they are readable, also one that was just closed.
+            with contextlib.suppress(ValueError):
+                await self._body.aclose()
             await self._owner.give_back(self._shard, is_reusable=self._is_exhausted)
 
     async def _abandon(self) -> None:

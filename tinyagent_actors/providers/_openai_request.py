@@ -131,7 +131,7 @@ class _Conversation:
         return [{"role": "tool", "tool_call_id": sent, "content": text} | self._name(name)]
 
     def _assistant(self, message: AssistantMessage) -> list[dict[str, Any]]:
-        is_maker = (message.provider, message.model) == (self._model.provider, self._model.id)
+        is_maker = (message.provider, message.api) == (self._model.provider, self._model.api)
         calls = [
             self._call(block, is_maker=is_maker)
             for block in message.content

@@ -82,7 +82,11 @@ class SeedStream:
         return self.provider_stream.message if self._message is None else self._message
 
     async def aclose(self) -> None:
-        """End the stream; its socket is closed, or given back after a proper end."""
+        """End the stream; its socket is closed, or given back after a proper end. Events not read are dropped."""
+        self._ready.clear()
+        await self._close()
+
+    async def _close(self) -> None:
         self._is_over = True
         self._forgotten.detach()
         await self.provider_stream.aclose()
@@ -107,7 +111,7 @@ class SeedStream:
             self._message = self.provider_stream.message
             self._ready.append(last_seed_event(self._message, Partial(self._log, len(self._log), self._base)))
         if not is_wanted or self.provider_stream.is_over:
-            await self.aclose()
+            await self._close()
 
     async def _next_events(self) -> tuple[bool, list[StreamEvent]]:
         """Give the next events, and whether they are still wanted."""

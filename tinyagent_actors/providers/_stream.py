@@ -44,6 +44,8 @@ class ProviderStream:
     """Set when the message is known, or never will be."""
     _unfair: int = attrs.field(default=0, init=False)
     """Events handed out since the reader last let others run."""
+    _handed: int = attrs.field(default=0, init=False)
+    """Events of one batch handed out one by one since then."""
     _wait: trio.CancelScope | None = attrs.field(default=None, init=False)
     _wait_started: float = attrs.field(default=0.0, init=False)
 
@@ -57,8 +59,13 @@ class ProviderStream:
         """Give the next event. Cancelling loses none; leave the block then, or go on reading on httpx no more."""
         if not self._ready:
             self._ready.extend(await self.next_events())
+            self._handed = 0
             if not self._ready:
                 raise StopAsyncIteration
+        elif self._handed >= FAIR_SHARE:
+            self._handed = 0
+            await trio.lowlevel.checkpoint()
+        self._handed += 1
         return self._ready.popleft()
 
     async def next_events(self) -> list[StreamEvent]:
