@@ -77,7 +77,9 @@ def bench_streams() -> list[Row]:
 
         reference, *ours = _alternately(cpu("_reference"), *(cpu("_agents", engine) for engine in ENGINES))
     return [
-        Row(f"stream, {engine}", _median_ratio(values, reference), "<= 2.0", f"{statistics.median(values) * 1e3:.2f} ms")
+        Row(
+            f"stream, {engine}", _median_ratio(values, reference), "<= 2.0", f"{statistics.median(values) * 1e3:.2f} ms"
+        )
         for engine, values in zip(ENGINES, ours, strict=True)
     ]
 

@@ -29,7 +29,6 @@ async def gone(endpoint: Endpoint, count: int = 1) -> None:
 @pytest.mark.parametrize("fault", [Stall(), Stall(after_bytes=0), Stall(after_chunks=1)])
 async def test_cancel_while_waiting_closes_the_socket(engine: str, fault: Stall) -> None:
     """Before the head, before the body, in the stream: the server sees the client leave; the next request works."""
-
     async with open_endpoint([Reply(text="hello", fault=fault, framing="chunked"), Reply(text="next")]) as endpoint:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(read, endpoint, engine)
@@ -43,7 +42,6 @@ async def test_cancel_while_waiting_closes_the_socket(engine: str, fault: Stall)
 
 async def test_leaving_early_closes_the_socket(engine: str) -> None:
     """A block left after the first event; the message is as far as it came, `aborted`."""
-
     async with open_endpoint([FOREVER, Reply(text="next")]) as endpoint:
         options = StreamOptions(engine=engine)  # type: ignore[arg-type]
         async with open_stream(Model("any", base_url=endpoint.url), CONTEXT, options) as stream:
@@ -61,7 +59,6 @@ async def test_leaving_early_closes_the_socket(engine: str) -> None:
 
 async def test_leaving_without_reading_sends_nothing_or_leaves(engine: str) -> None:
     """A stream nobody reads is closed like any other."""
-
     async with open_endpoint([FOREVER, Reply(text="next")]) as endpoint:
         options = StreamOptions(engine=engine)  # type: ignore[arg-type]
         async with open_stream(Model("any", base_url=endpoint.url), CONTEXT, options):
@@ -73,7 +70,6 @@ async def test_leaving_without_reading_sends_nothing_or_leaves(engine: str) -> N
 
 async def test_an_exception_in_the_block_closes_the_socket(engine: str) -> None:
     """The body's own error passes, as itself."""
-
     async with open_endpoint([FOREVER]) as endpoint:
         options = StreamOptions(engine=engine)  # type: ignore[arg-type]
         with pytest.raises(ZeroDivisionError):
@@ -103,8 +99,9 @@ async def test_cancel_of_many_streams_in_flight(engine: str) -> None:
 
 async def test_a_cancelled_read_keeps_what_came(engine: str) -> None:
     """After a cancel the message as it stands is still there, and the stream can be closed under the cancelled scope."""
-
-    async with open_endpoint([Reply(text="hello", fault=Stall(after_chunks=2), delivery=Delivery(coalesce=False))]) as endpoint:
+    async with open_endpoint(
+        [Reply(text="hello", fault=Stall(after_chunks=2), delivery=Delivery(coalesce=False))]
+    ) as endpoint:
         options = StreamOptions(engine=engine)  # type: ignore[arg-type]
         with trio.CancelScope() as scope:
             async with open_stream(Model("any", base_url=endpoint.url), CONTEXT, options) as stream:
@@ -119,7 +116,6 @@ async def test_a_cancelled_read_keeps_what_came(engine: str) -> None:
 
 async def test_only_one_task_reads(engine: str) -> None:
     """A second reader is a mistake and is told so; `result` may be awaited beside the reader."""
-
     async with open_endpoint([FOREVER]) as endpoint:
         options = StreamOptions(engine=engine)  # type: ignore[arg-type]
         async with open_stream(Model("any", base_url=endpoint.url), CONTEXT, options) as stream:

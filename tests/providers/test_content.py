@@ -38,7 +38,6 @@ def thinking(answer: Answer) -> str:
 
 async def test_usage_after_the_finish_reason(ask: Ask) -> None:
     """P35: a chunk with empty `choices` and the usage comes after the finish reason."""
-
     answer = await ask(Reply.events(chunk({"content": "a"}), STOP, {"choices": [], "usage": USED}, "[DONE]"))
 
     usage = answer.message.usage
@@ -48,7 +47,6 @@ async def test_usage_after_the_finish_reason(ask: Ask) -> None:
 
 async def test_usage_inside_of_a_choice(ask: Ask) -> None:
     """P36: some put it there."""
-
     finish = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop", "usage": USED}]}
 
     answer = await ask(Reply.events(chunk({"content": "a"}), finish, "[DONE]"))
@@ -59,7 +57,6 @@ async def test_usage_inside_of_a_choice(ask: Ask) -> None:
 
 async def test_the_last_usage_counts(ask: Ask) -> None:
     """P37: cumulative counters in each chunk are not added up."""
-
     pieces = [chunk({"content": "a"}, usage={**USED, "completion_tokens": number}) for number in (1, 2, 3)]
 
     answer = await ask(Reply.events(*pieces, STOP, "[DONE]"))
@@ -71,10 +68,11 @@ async def test_the_last_usage_counts(ask: Ask) -> None:
 @pytest.mark.parametrize("wrong", [None, -1, 1.5, "7", True, 1e300])
 async def test_a_counter_that_is_none_does_not_count_nor_drop_its_chunk(ask: Ask, wrong: object) -> None:
     """P38: null, negative, fractional, huge or no number: not sent; the text beside it stays, as does the earlier value."""
-
     later = {"prompt_tokens": wrong, "completion_tokens": 6}
 
-    answer = await ask(Reply.events(chunk({"content": "a"}, usage=USED), chunk({"content": "b"}, usage=later), STOP, "[DONE]"))
+    answer = await ask(
+        Reply.events(chunk({"content": "a"}, usage=USED), chunk({"content": "b"}, usage=later), STOP, "[DONE]")
+    )
 
     assert answer.text == "ab"
     assert answer.message.usage is not None
@@ -83,7 +81,6 @@ async def test_a_counter_that_is_none_does_not_count_nor_drop_its_chunk(ask: Ask
 
 async def test_no_usage_is_unknown_not_zero(ask: Ask) -> None:
     """P39: where the provider told nothing, or only zeros as a placeholder, usage is None."""
-
     nothing = await ask(Reply.events(chunk({"content": "a"}, usage=None), STOP, "[DONE]"))
     zeros = await ask(Reply.events(chunk({"content": "a"}, usage={"total_tokens": 0}), STOP, "[DONE]"))
 
@@ -92,7 +89,6 @@ async def test_no_usage_is_unknown_not_zero(ask: Ask) -> None:
 
 async def test_cached_tokens_are_no_input(ask: Ask) -> None:
     """P40: `input` is what was neither read from a cache nor written to one."""
-
     usage = {
         "prompt_tokens": 2600,
         "completion_tokens": 10,
@@ -123,7 +119,6 @@ async def test_cached_tokens_are_no_input(ask: Ask) -> None:
 )
 async def test_chunks_without_content_are_passed_over(ask: Ask, event: dict[str, Any]) -> None:
     """P41, P42, P43: filter results, no delta, null choices, a role repeated."""
-
     answer = await ask(Reply.events(event, chunk({"content": "a"}), event, STOP, "[DONE]"))
 
     assert (answer.text, answer.kind) == ("a", None)
@@ -131,7 +126,6 @@ async def test_chunks_without_content_are_passed_over(ask: Ask, event: dict[str,
 
 async def test_only_the_first_choice_counts(ask: Ask) -> None:
     """P44: of interleaved choices those with index 0 (or none)."""
-
     other = {"choices": [{"index": 1, "delta": {"content": "no"}, "finish_reason": "length"}]}
 
     answer = await ask(Reply.events(chunk({"content": "a"}), other, chunk({"content": "b"}), STOP, other, "[DONE]"))
@@ -141,7 +135,6 @@ async def test_only_the_first_choice_counts(ask: Ask) -> None:
 
 async def test_content_in_parts(ask: Ask) -> None:
     """P45: text and thinking as parts of a list."""
-
     parts = [
         {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]},
         {"type": "text", "text": "hel"},
@@ -155,7 +148,6 @@ async def test_content_in_parts(ask: Ask) -> None:
 
 async def test_a_refusal_is_text_and_the_stop_reason(ask: Ask) -> None:
     """P46: its words are text; the message's reason is `refusal`, whatever the finish reason."""
-
     answer = await ask(Reply.events(chunk({"refusal": "I can"}), chunk({"refusal": "not"}), STOP, "[DONE]"))
 
     assert (answer.text, answer.message.stop_reason) == ("I cannot", "refusal")
@@ -172,7 +164,6 @@ async def test_a_refusal_is_text_and_the_stop_reason(ask: Ask) -> None:
 )
 async def test_no_lone_surrogate_leaves(ask: Ask, first: str, second: str, text: str) -> None:
     """P47: a pair split over events is joined; a half without the other is U+FFFD; each delta encodes by itself."""
-
     said = [f'data: {{"choices": [{{"delta": {{"content": {piece}}}}}]}}\n\n'.encode() for piece in (first, second)]
 
     answer = await ask(Reply.events(*said, STOP, "[DONE]"))
@@ -196,7 +187,6 @@ async def test_no_lone_surrogate_leaves(ask: Ask, first: str, second: str, text:
 )
 async def test_thinking_under_any_name_and_once(ask: Ask, delta: dict[str, Any]) -> None:
     """P48: the field's name does not matter, an empty one does not hide another, and two with the same text count once."""
-
     answer = await ask(Reply.events(chunk(delta), chunk({"content": "a"}), STOP, "[DONE]"))
 
     assert (thinking(answer), answer.text) == ("hm", "a")
@@ -205,7 +195,6 @@ async def test_thinking_under_any_name_and_once(ask: Ask, delta: dict[str, Any])
 
 async def test_reasoning_details_are_merged_and_kept_for_their_maker(ask: Ask) -> None:
     """P49: pieces with one index join, the last signature wins, and the array goes back verbatim."""
-
     first = {"type": "reasoning.text", "text": "one ", "index": 0, "format": "f"}
     second = {"type": "reasoning.text", "text": "two", "index": 0, "signature": "sig"}
 
@@ -232,7 +221,6 @@ async def test_reasoning_details_are_merged_and_kept_for_their_maker(ask: Ask) -
 )
 async def test_think_tags(ask: Ask, pieces: list[str], thought: str, text: str) -> None:
     """P50: split anywhere; unclosed is thinking to the end; an orphan end is dropped; half a tag is text of its block."""
-
     deltas = [chunk({"content": piece}) for piece in pieces]
 
     answer = await ask(Reply.events(*deltas, STOP, "[DONE]"), think_tags=True)
@@ -242,13 +230,11 @@ async def test_think_tags(ask: Ask, pieces: list[str], thought: str, text: str) 
 
 async def test_tags_are_text_where_they_are_not_asked_for(ask: Ask) -> None:
     """P50: without the option a tag is what it looks like."""
-
     assert (await ask(Reply(text="<think>a</think>"))).text == "<think>a</think>"
 
 
 async def test_calls_without_an_index(ask: Ask) -> None:
     """P51: new ids open calls; a piece without both belongs to the last one."""
-
     answer = await ask(
         Reply.events(
             call(id="a", name="f", arguments='{"x":'),
@@ -264,10 +250,12 @@ async def test_calls_without_an_index(ask: Ask) -> None:
 
 async def test_new_ids_at_one_index_are_new_calls(ask: Ask) -> None:
     """P52: parallel calls that all say index 0."""
-
     answer = await ask(
         Reply.events(
-            call(index=0, id="a", name="f", arguments="{}"), call(index=0, id="b", name="g", arguments="{}"), STOP, "[DONE]"
+            call(index=0, id="a", name="f", arguments="{}"),
+            call(index=0, id="b", name="g", arguments="{}"),
+            STOP,
+            "[DONE]",
         )
     )
 
@@ -276,7 +264,6 @@ async def test_new_ids_at_one_index_are_new_calls(ask: Ask) -> None:
 
 async def test_a_call_without_its_head_does_not_run(ask: Ask) -> None:
     """P53: arguments without a name are kept, and never run."""
-
     answer = await ask(Reply.events(call(index=0, arguments="{}"), STOP, "[DONE]"))
 
     assert made(answer) == []
@@ -285,7 +272,6 @@ async def test_a_call_without_its_head_does_not_run(ask: Ask) -> None:
 
 async def test_an_id_seen_under_another_index_is_the_same_call(ask: Ask) -> None:
     """P54: the id decides."""
-
     answer = await ask(
         Reply.events(
             call(index=0, id="a", name="f", arguments='{"x":'), call(index=1, id="a", arguments="1}"), STOP, "[DONE]"
@@ -297,7 +283,6 @@ async def test_an_id_seen_under_another_index_is_the_same_call(ask: Ask) -> None
 
 async def test_interleaved_calls_with_gaps(ask: Ask) -> None:
     """P55: pieces go to the call at their index; the order is that of first sight."""
-
     answer = await ask(
         Reply.events(
             call(index=5, id="a", name="f", arguments='{"x"'),
@@ -314,7 +299,6 @@ async def test_interleaved_calls_with_gaps(ask: Ask) -> None:
 
 async def test_empty_ids_and_names_change_nothing_and_repeats_neither(ask: Ask) -> None:
     """P56, P57: "" is nothing; a name said again is a repeat, another one is its rest, also after arguments."""
-
     answer = await ask(
         Reply.events(
             call(index=0, id="a", name="look_", arguments='{"x":'),
@@ -331,7 +315,6 @@ async def test_empty_ids_and_names_change_nothing_and_repeats_neither(ask: Ask) 
 
 async def test_missing_and_duplicate_ids_are_made_distinct(ask: Ask) -> None:
     """P58, P59: every call has an id of its own."""
-
     answer = await ask(
         Reply.events(call(index=0, name="f", arguments="{}"), call(index=1, name="g", arguments="{}"), STOP, "[DONE]")
     )
@@ -347,7 +330,6 @@ async def test_missing_and_duplicate_ids_are_made_distinct(ask: Ask) -> None:
 )
 async def test_arguments_that_may_run(ask: Ask, arguments: object, parsed: dict[str, Any]) -> None:
     """P60, P61: an object is taken; empty, blank or null is {}."""
-
     answer = await ask(Reply.events(call(index=0, id="a", name="f", arguments=arguments), STOP, "[DONE]"))
 
     assert made(answer) == [("f", parsed)]
@@ -356,7 +338,6 @@ async def test_arguments_that_may_run(ask: Ask, arguments: object, parsed: dict[
 @pytest.mark.parametrize("arguments", ["{", "[1]", "3", '"{}"', '{"x": NaN}', "{}{}", '{"x": 1'])
 async def test_arguments_that_may_not(ask: Ask, arguments: str) -> None:
     """P62: what is cut, no object, double-encoded or two objects is an invalid call with its raw text."""
-
     answer = await ask(Reply.events(call(index=0, id="a", name="f", arguments=arguments), STOP, "[DONE]"))
 
     assert made(answer) == []
@@ -366,7 +347,6 @@ async def test_arguments_that_may_not(ask: Ask, arguments: str) -> None:
 
 async def test_arguments_split_inside_of_an_escape(ask: Ask) -> None:
     """P63: pieces may end in the middle of a character's escape."""
-
     text = '{"x": "\\u00e9\\ud83d\\ude00"}'
     pieces = [call(index=0, arguments=text[place : place + 4]) for place in range(0, len(text), 4)]
 
@@ -377,7 +357,6 @@ async def test_arguments_split_inside_of_an_escape(ask: Ask) -> None:
 
 async def test_text_between_pieces_of_a_call(ask: Ask) -> None:
     """P64: text does not end the call's arguments."""
-
     answer = await ask(
         Reply.events(
             call(index=0, id="a", name="f", arguments='{"x"'),
@@ -394,7 +373,6 @@ async def test_text_between_pieces_of_a_call(ask: Ask) -> None:
 
 async def test_calls_run_under_the_finish_reason_stop(ask: Ask) -> None:
     """P65: `stop` with calls."""
-
     answer = await ask(Reply.events(call(index=0, id="a", name="f", arguments="{}"), STOP, "[DONE]"))
 
     assert (made(answer), answer.message.stop_reason) == ([("f", {})], "stop")
@@ -402,7 +380,6 @@ async def test_calls_run_under_the_finish_reason_stop(ask: Ask) -> None:
 
 async def test_tool_use_without_calls(ask: Ask) -> None:
     """P66: nothing is made up."""
-
     answer = await ask(Reply(text="a", finish="tool_calls"))
 
     assert (answer.message.stop_reason, answer.message.tool_calls) == ("tool_use", ())
@@ -410,12 +387,14 @@ async def test_tool_use_without_calls(ask: Ask) -> None:
 
 async def test_calls_of_a_message_that_was_cut_never_run(ask: Ask) -> None:
     """P67: under `length` no call runs, even where its arguments look whole."""
-
     length = {"choices": [{"index": 0, "delta": {}, "finish_reason": "length"}]}
 
     answer = await ask(
         Reply.events(
-            call(index=0, id="a", name="f", arguments="{}"), call(index=1, id="b", name="g", arguments='{"x'), length, "[DONE]"
+            call(index=0, id="a", name="f", arguments="{}"),
+            call(index=1, id="b", name="g", arguments='{"x'),
+            length,
+            "[DONE]",
         )
     )
 
@@ -424,7 +403,6 @@ async def test_calls_of_a_message_that_was_cut_never_run(ask: Ask) -> None:
 
 async def test_the_legacy_function_call(ask: Ask) -> None:
     """P68: one call, without an id."""
-
     answer = await ask(
         Reply.events(
             chunk({"function_call": {"name": "f", "arguments": '{"x":'}}),
@@ -439,7 +417,6 @@ async def test_the_legacy_function_call(ask: Ask) -> None:
 
 async def test_everything_in_one_chunk(ask: Ask) -> None:
     """P69: thinking, then text, then calls; finish and usage beside them."""
-
     tool = {"index": 0, "id": "a", "function": {"name": "f", "arguments": json.dumps({"x": 1})}}
     delta = {"tool_calls": [tool], "content": "text", "reasoning": "hm"}
     event = {"choices": [{"index": 0, "delta": delta, "finish_reason": "tool_calls"}], "usage": USED}

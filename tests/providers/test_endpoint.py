@@ -41,13 +41,11 @@ def resolve(
 )
 def test_path_of_the_base_url_is_completed_and_its_query_kept(base_url: str, url: str) -> None:
     """A base URL that ends in the operation is used as it is; else the operation is appended, before the query."""
-
     assert resolve(Model("m", base_url=base_url)).url == url
 
 
 def test_base_url_comes_from_the_model_then_the_environment_then_the_table() -> None:
     """The model's base URL goes before the environment's, and that before the provider's own."""
-
     environ = {"OPENROUTER_BASE_URL": "http://127.0.0.1:9/v1"}
 
     assert resolve(Model("m", base_url="http://127.0.0.1:8/v1"), environ=environ).url.startswith("http://127.0.0.1:8/")
@@ -57,7 +55,6 @@ def test_base_url_comes_from_the_model_then_the_environment_then_the_table() -> 
 
 def test_a_provider_that_is_not_known_takes_its_variables_from_its_name() -> None:
     """`my-gate` reads MY_GATE_BASE_URL; without it nobody knows where it lives, and the error says so."""
-
     environ = {"MY_GATE_BASE_URL": "https://gate.example/v1"}
 
     assert resolve(Model("m", provider="my-gate"), environ=environ).url == "https://gate.example/v1/chat/completions"
@@ -79,14 +76,12 @@ def test_a_provider_that_is_not_known_takes_its_variables_from_its_name() -> Non
 )
 def test_a_base_url_that_is_none_is_refused(base_url: str) -> None:
     """What is not an http or https URL with a host raises SpecError with the field's name."""
-
     with pytest.raises(SpecError, match=r"Model\.base_url"):
         resolve(Model("m", base_url=base_url))
 
 
 def test_a_base_url_with_a_password_is_refused_without_showing_it() -> None:
     """Credentials in the URL are refused, and the error does not repeat them."""
-
     with pytest.raises(SpecError) as caught:
         resolve(Model("m", base_url=f"https://user:{SECRET}@host.example/v1"))
 
@@ -96,13 +91,11 @@ def test_a_base_url_with_a_password_is_refused_without_showing_it() -> None:
 
 def test_the_key_goes_as_bearer() -> None:
     """The usual way to say who asks."""
-
     assert dict(resolve(Model("m")).headers)["authorization"] == f"Bearer {SECRET}"
 
 
 def test_azure_takes_the_key_in_a_header_of_its_own_and_a_token_as_bearer() -> None:
     """Azure's keys go as `api-key`, Entra tokens (JSON Web Tokens) as Bearer, whatever the provider is called."""
-
     azure = Model("m", provider="azure", base_url="https://gate.example/openai/v1")
     by_host = Model("m", provider="custom", base_url="https://n.openai.azure.com/openai/v1")
 
@@ -115,7 +108,6 @@ def test_azure_takes_the_key_in_a_header_of_its_own_and_a_token_as_bearer() -> N
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "10.1.2.3", "192.168.0.2", "[::1]", "ollama", "box.local"])
 def test_without_a_key_a_private_host_is_asked_without_authorization(host: str) -> None:
     """No key on this machine or in a private network: no Authorization header."""
-
     headers = dict(resolve(Model("m", base_url=f"http://{host}:8000/v1"), key=None).headers)
 
     assert headers.keys().isdisjoint({"authorization", "api-key", "x-api-key"})
@@ -124,7 +116,6 @@ def test_without_a_key_a_private_host_is_asked_without_authorization(host: str) 
 @pytest.mark.parametrize("host", ["api.example.com", "8.8.8.8", "[2001:4860:4860::8888]", "localhost.example.com"])
 def test_without_a_key_any_other_host_is_an_auth_error(host: str) -> None:
     """No key elsewhere: `auth`, which names the variable that would help."""
-
     with pytest.raises(ProviderError, match="OPENROUTER_API_KEY") as caught:
         resolve(Model("m", base_url=f"https://{host}/v1"), key=None)
 
@@ -133,7 +124,6 @@ def test_without_a_key_any_other_host_is_an_auth_error(host: str) -> None:
 
 def test_a_credential_among_the_headers_takes_the_place_of_a_key() -> None:
     """Whoever gives an Authorization header needs no key, and it is not overwritten by one."""
-
     model = Model("m", headers={"Authorization": "Token mine"})
 
     assert dict(resolve(model, key=None).headers)["authorization"] == "Token mine"
@@ -142,7 +132,6 @@ def test_a_credential_among_the_headers_takes_the_place_of_a_key() -> None:
 
 def test_headers_of_the_options_win_over_those_of_the_model() -> None:
     """Names are compared without case; each is sent once."""
-
     model = Model("m", headers={"X-Title": "model", "x-one": "1"})
 
     names = [name for name, _ in resolve(model, StreamOptions(headers={"x-title": "option"})).headers]
@@ -154,7 +143,6 @@ def test_headers_of_the_options_win_over_those_of_the_model() -> None:
 
 def test_a_key_that_no_header_can_carry_is_an_auth_error_that_does_not_show_it() -> None:
     """A line feed inside of a key never becomes a header."""
-
     with pytest.raises(ProviderError) as caught:
         resolve(Model("m"), key="sk-bad\nkey-0123456789")
 
@@ -167,7 +155,6 @@ def test_a_key_that_no_header_can_carry_is_an_auth_error_that_does_not_show_it()
 )
 def test_headers_that_cannot_be_sent_are_refused(headers: dict[str, str]) -> None:
     """Neither the model's nor the options' headers may break the request; the error names the header."""
-
     with pytest.raises(SpecError, match=r"Model\.headers"):
         resolve(Model("m", headers=headers))
     with pytest.raises(SpecError, match=r"StreamOptions\.headers"):
@@ -176,7 +163,6 @@ def test_headers_that_cannot_be_sent_are_refused(headers: dict[str, str]) -> Non
 
 def test_no_credential_in_any_repr() -> None:
     """Keys and headers stand in no repr, and neither does a query."""
-
     model = Model("m", base_url=f"https://host.example/v1?key={SECRET}", headers={"X-Secret": SECRET})
     options = StreamOptions(api_key=SECRET, headers={"X-Other": SECRET})
 
@@ -204,14 +190,12 @@ async def test_key_comes_from_the_option_then_from_the_environment() -> None:
 
 async def test_a_callable_that_gives_no_string_is_a_mistake_of_the_caller() -> None:
     """It raises SpecError, not an error of the provider."""
-
     with pytest.raises(SpecError, match="api_key"):
         await find_key(Model("m"), StreamOptions(api_key=lambda _: 3), {})  # type: ignore[arg-type,return-value]  # on purpose
 
 
 def test_hosts_are_judged_by_their_names() -> None:
     """Loopback is this machine; private is what no outsider can be."""
-
     assert [
         host
         for host in ("localhost", "127.8.8.8", "::1", "::ffff:127.0.0.1", "a.localhost")
@@ -243,7 +227,6 @@ def test_hosts_are_judged_by_their_names() -> None:
 )
 def test_a_wrong_option_is_refused_with_the_name_of_its_field(fields: dict[str, object], name: str) -> None:
     """Options are checked where they are written."""
-
     with pytest.raises(SpecError) as caught:
         StreamOptions(**fields)  # type: ignore[arg-type]  # on purpose
 
@@ -252,7 +235,6 @@ def test_a_wrong_option_is_refused_with_the_name_of_its_field(fields: dict[str, 
 
 def test_wrong_timeouts_and_limits_are_refused() -> None:
     """Seconds are above 0 or None; limits are whole numbers above 0."""
-
     for wrong in (0, -1, "3", True, float("nan")):
         with pytest.raises(SpecError, match=r"Timeouts\.idle"):
             Timeouts(idle=wrong)  # type: ignore[arg-type]  # on purpose

@@ -25,7 +25,6 @@ COMPLETION = {
 @pytest.mark.parametrize("indent", [None, 2])
 async def test_a_json_completion_is_one_message(ask: Ask, indent: int | None) -> None:
     """P70: a server that does not stream answers with one JSON body."""
-
     answer = await ask(Reply(body=json.dumps(COMPLETION, indent=indent).encode()))
 
     assert (answer.text, answer.message.stop_reason, answer.kind) == ("whole", "stop", None)
@@ -35,7 +34,6 @@ async def test_a_json_completion_is_one_message(ask: Ask, indent: int | None) ->
 
 async def test_a_json_error_at_200_goes_by_its_code(ask: Ask) -> None:
     """P70: `{"error": {...}}` with status 200."""
-
     answer = await ask(Reply(body=b'{"error": {"code": 429, "message": "slow"}}'))
 
     assert answer.kind == "rate_limited"
@@ -43,7 +41,6 @@ async def test_a_json_error_at_200_goes_by_its_code(ask: Ask) -> None:
 
 async def test_a_page_at_200_is_a_protocol_error(ask: Ask) -> None:
     """P70: HTML where a stream should be."""
-
     answer = await ask(Reply(body=b"\n <!doctype html><html>login</html>", headers={"content-type": "text/html"}))
 
     assert (answer.kind, answer.text) == ("protocol_error", "")
@@ -51,7 +48,6 @@ async def test_a_page_at_200_is_a_protocol_error(ask: Ask) -> None:
 
 async def test_events_under_another_content_type_are_read(ask: Ask) -> None:
     """P70: the content type decides nothing."""
-
     assert (await ask(Reply(text="hi", headers={"content-type": "text/plain"}))).text == "hi"
 
 
@@ -74,7 +70,6 @@ async def test_events_under_another_content_type_are_read(ask: Ask) -> None:
 )
 async def test_statuses(ask: Ask, status: int, kind: str, *, retryable: bool) -> None:
     """P71: each status has its kind, and says whether trying again may help."""
-
     answer = await ask(Reply(status=status, body=b'{"error": {"message": "it broke"}}'))
 
     error = answer.message.error
@@ -86,8 +81,9 @@ async def test_statuses(ask: Ask, status: int, kind: str, *, retryable: bool) ->
 
 async def test_a_page_with_an_error_status(ask: Ask) -> None:
     """P71: a 502 of a proxy, in HTML."""
-
-    answer = await ask(Reply(status=502, body=b"<html><h1>Bad gateway</h1></html>", headers={"content-type": "text/html"}))
+    answer = await ask(
+        Reply(status=502, body=b"<html><h1>Bad gateway</h1></html>", headers={"content-type": "text/html"})
+    )
 
     assert answer.message.error is not None
     assert (answer.kind, answer.message.error.retryable) == ("provider_error", True)
@@ -96,7 +92,11 @@ async def test_a_page_with_an_error_status(ask: Ask) -> None:
 @pytest.mark.parametrize(
     ("status", "body", "kind"),
     [
-        (400, {"error": {"code": "context_length_exceeded", "message": "maximum context length is 8 tokens"}}, "context_overflow"),
+        (
+            400,
+            {"error": {"code": "context_length_exceeded", "message": "maximum context length is 8 tokens"}},
+            "context_overflow",
+        ),
         (413, {"error": {"message": "prompt is too long"}}, "context_overflow"),
         (429, {"error": {"code": "insufficient_quota", "message": "quota"}}, "rate_limited"),
         (402, {"error": {"message": "insufficient balance"}}, "rate_limited"),
@@ -105,7 +105,6 @@ async def test_a_page_with_an_error_status(ask: Ask) -> None:
 )
 async def test_the_body_decides_before_the_status(ask: Ask, status: int, body: object, kind: str) -> None:
     """P71: quota, content policy and overflow are told by the body, and none of them is tried again."""
-
     answer = await ask(Reply(status=status, body=json.dumps(body).encode()))
 
     assert answer.message.error is not None
@@ -124,18 +123,22 @@ async def test_the_body_decides_before_the_status(ask: Ask, status: int, body: o
         ({}, 86400, 86400),
     ],
 )
-async def test_when_to_come_back(ask: Ask, headers: dict[str, str], retry_after: float | str | None, seconds: float | None) -> None:
+async def test_when_to_come_back(
+    ask: Ask, headers: dict[str, str], retry_after: float | str | None, seconds: float | None
+) -> None:
     """P71: seconds (rounded up), milliseconds, a date in the past; nonsense says nothing; an absurd wait is told, not slept."""
-
     answer = await ask(Reply.rate_limited(retry_after, headers=headers))
 
     assert answer.message.error is not None
-    assert answer.message.error.retry_after == pytest.approx(seconds, abs=0.51) if seconds else not answer.message.error.retry_after
+    assert (
+        answer.message.error.retry_after == pytest.approx(seconds, abs=0.51)
+        if seconds
+        else not answer.message.error.retry_after
+    )
 
 
 async def test_when_to_come_back_as_a_date(ask: Ask) -> None:
     """P71: an HTTP date in the future."""
-
     answer = await ask(Reply.rate_limited(formatdate(timeval=None, usegmt=True)[:-12] + "23:59:59 GMT"))
 
     assert answer.message.error is not None
@@ -145,7 +148,6 @@ async def test_when_to_come_back_as_a_date(ask: Ask) -> None:
 
 async def test_x_should_retry_decides(ask: Ask) -> None:
     """P71: the provider's own word overrides the tables, both ways."""
-
     never = await ask(Reply(status=500, body=b"{}", headers={"x-should-retry": "false"}))
     again = await ask(Reply(status=400, body=b"{}", headers={"x-should-retry": "true"}))
 
@@ -156,7 +158,6 @@ async def test_x_should_retry_decides(ask: Ask) -> None:
 
 async def test_exactly_one_request(engine: str) -> None:
     """P73: an engine never asks again by itself, whatever the error."""
-
     async with open_endpoint([Reply(status=500), Reply(text="never")]) as endpoint:
         async with open_stream(Model("any", base_url=endpoint.url), CONTEXT, StreamOptions(engine=engine)) as stream:  # type: ignore[arg-type]
             message = await stream.result()
@@ -167,14 +168,12 @@ async def test_exactly_one_request(engine: str) -> None:
 
 async def test_a_compressed_stream_is_read_though_none_was_asked_for(ask: Ask) -> None:
     """P74: gzip; the events come as they were flushed."""
-
     assert (await ask(Reply(text="hello, compressed world", encoding="gzip"))).text == "hello, compressed world"
 
 
 @pytest.mark.parametrize("wbits", [15, -15])
 async def test_deflate_with_and_without_its_header(ask: Ask, wbits: int) -> None:
     """P74: `deflate` means both."""
-
     packer = zlib.compressobj(wbits=wbits)
     plain = b'data: {"choices": [{"delta": {"content": "hi"}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n'
     body = packer.compress(plain) + packer.flush()
@@ -189,7 +188,6 @@ async def test_deflate_with_and_without_its_header(ask: Ask, wbits: int) -> None
 
 async def test_a_small_body_that_holds_a_huge_one(ask: Ask) -> None:
     """P74: it is inflated in bounded steps, and the limit of an event holds."""
-
     from tinyagent_actors.providers import StreamLimits
 
     huge = b'data: {"choices": [{"delta": {"content": "' + b"x" * (64 << 20) + b'"}}]}\n\n'
@@ -201,17 +199,13 @@ async def test_a_small_body_that_holds_a_huge_one(ask: Ask) -> None:
 
 async def test_an_encoding_that_nobody_asked_for_is_a_protocol_error(ask: Ask) -> None:
     """P74: one that cannot be read is said, not guessed."""
-
-    answer = await ask.raw(
-        b"HTTP/1.1 200 OK\r\ncontent-encoding: br\r\ncontent-length: 3\r\n\r\nabc"
-    )
+    answer = await ask.raw(b"HTTP/1.1 200 OK\r\ncontent-encoding: br\r\ncontent-length: 3\r\n\r\nabc")
 
     assert answer.kind == "protocol_error"
 
 
 async def test_tiny_http_chunks(ask: Ask) -> None:
     """P74: one byte of the body in each chunk of HTTP."""
-
     answer = await ask(Reply(text="hello", framing="chunked", delivery=Delivery(split_every=1)))
 
     assert (answer.text, answer.kind) == ("hello", None)
@@ -221,7 +215,6 @@ async def test_tiny_http_chunks(ask: Ask) -> None:
 @pytest.mark.parametrize("fault", [Cut, Reset])
 async def test_a_body_that_ends_early(ask: Ask, framing: str, fault: type[Cut | Reset]) -> None:
     """P74: a cut chunk, a short content-length, a reset: `truncated`, and what came stays."""
-
     reply = Reply(
         text="hello, world, and more than that",
         framing=framing,  # type: ignore[arg-type]  # one of them
@@ -238,7 +231,6 @@ async def test_a_body_that_ends_early(ask: Ask, framing: str, fault: type[Cut | 
 
 async def test_a_connection_that_is_refused(ask: Ask) -> None:
     """Nobody listens: `connection_error`, which may be tried again."""
-
     async with open_endpoint() as endpoint:
         url = endpoint.url
 
@@ -248,10 +240,11 @@ async def test_a_connection_that_is_refused(ask: Ask) -> None:
     assert (answer.kind, answer.message.error.retryable, answer.types) == ("connection_error", True, ["stream_end"])
 
 
-@pytest.mark.parametrize("raw", [b"", b"SSH-2.0-OpenSSH\r\n", b"HTTP/1.1 200 OK\r\nbad header\r\n\r\n", b"HTTP/1.1 200"])
+@pytest.mark.parametrize(
+    "raw", [b"", b"SSH-2.0-OpenSSH\r\n", b"HTTP/1.1 200 OK\r\nbad header\r\n\r\n", b"HTTP/1.1 200"]
+)
 async def test_an_answer_that_is_no_http(ask: Ask, raw: bytes) -> None:
     """Something else answers, or nothing: `connection_error`."""
-
     answer = await ask.raw(raw)
 
     assert answer.kind == "connection_error"
@@ -278,7 +271,6 @@ async def test_redirects_within_the_origin_are_followed(engine: str) -> None:
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_no_redirect_to_another_origin_is_followed(ask: Ask, status: int) -> None:
     """P74: `redirect`, and neither a request nor a credential reaches the other origin."""
-
     async with open_endpoint([Reply(text="never")]) as other:
         reply = Reply(status=status, body=b"", headers={"location": f"{other.url}/chat/completions"})
 
@@ -291,7 +283,6 @@ async def test_no_redirect_to_another_origin_is_followed(ask: Ask, status: int) 
 @pytest.mark.parametrize("status", [301, 302, 303])
 async def test_redirects_that_change_the_method_are_not_followed(ask: Ask, status: int) -> None:
     """P74: within the origin, too."""
-
     assert (await ask(Reply(status=status, body=b"", headers={"location": "/v1/chat/completions"}))).kind == "redirect"
 
 
@@ -312,7 +303,6 @@ async def test_redirects_in_a_circle_end(engine: str) -> None:
 
 async def test_what_is_sent(engine: str) -> None:
     """The request asks for no compression, names its type, and carries the key once."""
-
     async with open_endpoint([Reply(text="hi")]) as endpoint:
         options = StreamOptions(engine=engine, api_key=SECRET, headers={"x-title": "test"})  # type: ignore[arg-type]
         async with open_stream(Model("any", base_url=endpoint.url), CONTEXT, options) as stream:
@@ -330,7 +320,6 @@ async def test_what_is_sent(engine: str) -> None:
 
 async def test_no_key_for_this_machine_sends_no_authorization(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A local server is asked without the header."""
-
     monkeypatch.delenv("OPENROUTER_API_KEY", raising=False)
     async with open_endpoint([Reply(text="hi")]) as endpoint:
         async with open_stream(Model("any", base_url=endpoint.url), CONTEXT, StreamOptions(engine=engine)) as stream:  # type: ignore[arg-type]
@@ -341,7 +330,6 @@ async def test_no_key_for_this_machine_sends_no_authorization(engine: str, monke
 
 async def test_no_secret_in_an_error(ask: Ask) -> None:
     """A server that repeats the key does not bring it into the message's error."""
-
     answer = await ask(Reply.error(401, f"bad key {SECRET}"), api_key=SECRET)
 
     assert SECRET not in str(answer.message.error)
@@ -349,9 +337,10 @@ async def test_no_secret_in_an_error(ask: Ask) -> None:
 
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
-async def test_this_machine_is_never_asked_through_a_proxy(ask: Ask, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+async def test_this_machine_is_never_asked_through_a_proxy(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     """A proxy of the environment does not stand between a program and its own machine."""
-
     monkeypatch.setenv(name, "http://127.0.0.1:9")
 
     assert (await ask(Reply(text="hi"))).text == "hi"
@@ -367,7 +356,9 @@ async def test_a_server_that_refuses_stream_options_is_asked_again_without(engin
 
     async with open_endpoint(policy) as endpoint:
         for _ in range(2):
-            async with open_stream(Model("any", base_url=endpoint.url), CONTEXT, StreamOptions(engine=engine)) as stream:  # type: ignore[arg-type]
+            async with open_stream(
+                Model("any", base_url=endpoint.url), CONTEXT, StreamOptions(engine=engine)
+            ) as stream:  # type: ignore[arg-type]
                 assert (await stream.result()).text == "hi"
 
         assert ["stream_options" in request.json for request in endpoint.requests] == [True, False, False]

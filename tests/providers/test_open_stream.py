@@ -24,7 +24,6 @@ async def read(endpoint: Endpoint, engine: str) -> AssistantMessage:
 
 async def test_events_in_order(ask: Ask) -> None:
     """Start, each block with start, deltas and end, then the message; deltas join up to their block."""
-
     reply = Reply(thinking="let me see", text="hello", tool_calls=[CallSpec("look", {"x": 1})], chunk_size=3)
 
     answer = await ask(reply)
@@ -34,7 +33,9 @@ async def test_events_in_order(ask: Ask) -> None:
     assert answer.types == ["stream_start", *blocks, *calls, "stream_end"]
     assert [block.type for block in answer.message.content] == ["thinking", "text", "tool_call"]
     for index, block in enumerate(answer.message.content):
-        pieces = [event.text for event in answer.events if event.type.endswith("_delta") and event.content_index == index]  # type: ignore[union-attr]
+        pieces = [
+            event.text for event in answer.events if event.type.endswith("_delta") and event.content_index == index
+        ]  # type: ignore[union-attr]
         joined = "".join(pieces)
         match block.type:
             case "text":
@@ -47,8 +48,9 @@ async def test_events_in_order(ask: Ask) -> None:
 
 async def test_the_message_knows_who_answered(ask: Ask) -> None:
     """Provider, api, model and the response's id stand in it; the timestamp is wall time."""
-
-    message = (await ask(Reply.events({"id": "r1", "model": "m9", "choices": [{"delta": {"content": "a"}}]}, "[DONE]"))).message
+    message = (
+        await ask(Reply.events({"id": "r1", "model": "m9", "choices": [{"delta": {"content": "a"}}]}, "[DONE]"))
+    ).message
 
     assert (message.provider, message.api, message.response_id) == ("openrouter", "openai-completions", "r1")
     assert message.model == "m9"
@@ -57,7 +59,6 @@ async def test_the_message_knows_who_answered(ask: Ask) -> None:
 
 async def test_result_without_iterating_and_twice(engine: str) -> None:
     """`result` reads to the end by itself, and gives the same object each time, also after the block."""
-
     async with open_endpoint([Reply(text="hello")]) as endpoint:
         options = StreamOptions(engine=engine)  # type: ignore[arg-type]
         async with open_stream(Model("any", base_url=endpoint.url), CONTEXT, options) as stream:
@@ -73,7 +74,6 @@ async def test_result_without_iterating_and_twice(engine: str) -> None:
 
 async def test_events_in_batches(engine: str) -> None:
     """`next_events` gives all that is there, in order, and nothing after the last."""
-
     async with open_endpoint([Reply(text="hello, world", chunk_size=1)]) as endpoint:
         options = StreamOptions(engine=engine)  # type: ignore[arg-type]
         async with open_stream(Model("any", base_url=endpoint.url), CONTEXT, options) as stream:
@@ -89,7 +89,6 @@ async def test_events_in_batches(engine: str) -> None:
 
 async def test_connections_are_used_again(engine: str) -> None:
     """One after another, all requests go over one connection."""
-
     async with open_endpoint([Reply(text=str(number)) for number in range(5)]) as endpoint:
         said = [(await read(endpoint, engine)).text for _ in range(5)]
 
@@ -99,8 +98,9 @@ async def test_connections_are_used_again(engine: str) -> None:
 
 async def test_a_connection_is_used_again_after_an_error_status(engine: str) -> None:
     """An error with a whole body costs no connection."""
-
-    async with open_endpoint([Reply(status=500, body=b"{}"), Reply(status=429, body=b"{}"), Reply(text="ok")]) as endpoint:
+    async with open_endpoint(
+        [Reply(status=500, body=b"{}"), Reply(status=429, body=b"{}"), Reply(text="ok")]
+    ) as endpoint:
         for _ in range(3):
             last = await read(endpoint, engine)
 
@@ -110,7 +110,6 @@ async def test_a_connection_is_used_again_after_an_error_status(engine: str) -> 
 
 async def test_the_end_marker_is_the_end(engine: str) -> None:
     """What the server does after `[DONE]` is not waited for, and its connection is not kept."""
-
     reply = Reply.events(
         {"choices": [{"delta": {"content": "a"}, "finish_reason": "stop"}]}, "[DONE]", *[b": more\n\n"] * 10_000
     )
@@ -146,8 +145,9 @@ async def test_two_hundred_streams_at_once(engine: str) -> None:
 
 async def test_streams_that_need_each_other_do_not_wait_for_a_place(engine: str) -> None:
     """150 streams are held open at once; one more is answered at once."""
-
-    async with open_endpoint(lambda _: Reply(text="a b", chunk_size=1, delivery=Delivery(delay_between=0.01))) as endpoint:
+    async with open_endpoint(
+        lambda _: Reply(text="a b", chunk_size=1, delivery=Delivery(delay_between=0.01))
+    ) as endpoint:
         options = StreamOptions(engine=engine)  # type: ignore[arg-type]
         opened = 0
         everybody = trio.Event()
@@ -170,10 +170,11 @@ async def test_streams_that_need_each_other_do_not_wait_for_a_place(engine: str)
 
 async def test_a_reader_that_stops_stops_the_server(engine: str) -> None:
     """Memory is bounded: the server cannot write on; when the reader goes on, nothing is lost."""
-
     size = 30_000
     event = {"choices": [{"delta": {"content": "x" * 1000}}]}
-    async with open_endpoint([Reply.events(*[event] * size, {"choices": [{"delta": {}, "finish_reason": "stop"}]}, "[DONE]")]) as endpoint:
+    async with open_endpoint(
+        [Reply.events(*[event] * size, {"choices": [{"delta": {}, "finish_reason": "stop"}]}, "[DONE]")]
+    ) as endpoint:
         options = StreamOptions(engine=engine)  # type: ignore[arg-type]
         async with open_stream(Model("any", base_url=endpoint.url), CONTEXT, options) as stream:
             await anext(stream)
@@ -187,9 +188,10 @@ async def test_a_reader_that_stops_stops_the_server(engine: str) -> None:
 
 async def test_a_busy_reader_lets_others_run(engine: str) -> None:
     """Thousands of events that are there already do not starve other tasks."""
-
     event = {"choices": [{"delta": {"content": "x"}}]}
-    async with open_endpoint([Reply.events(*[event] * 5000, "[DONE]", delivery=Delivery(split_every=1 << 20))]) as endpoint:
+    async with open_endpoint(
+        [Reply.events(*[event] * 5000, "[DONE]", delivery=Delivery(split_every=1 << 20))]
+    ) as endpoint:
         options = StreamOptions(engine=engine)  # type: ignore[arg-type]
         turns = 0
 
@@ -215,7 +217,6 @@ async def test_a_busy_reader_lets_others_run(engine: str) -> None:
 
 async def test_tools_and_results_go_out_and_calls_come_back(engine: str) -> None:
     """The request holds system prompt, tools, calls and results as the dialect has them."""
-
     async with open_endpoint([Reply(tool_calls=[CallSpec("look", {"x": 1})]), Reply(text="done")]) as endpoint:
         look = ToolDefinition("look", "Looks.", {"type": "object", "properties": {"x": {"type": "integer"}}})
         options = StreamOptions(engine=engine, temperature=0.5, max_tokens=99)  # type: ignore[arg-type]
@@ -238,7 +239,6 @@ async def test_tools_and_results_go_out_and_calls_come_back(engine: str) -> None
 
 async def test_without_a_key_nothing_is_sent(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """An `auth` error that names the variable, in the message, and no connection."""
-
     monkeypatch.delenv("OPENROUTER_API_KEY", raising=False)
     model = Model("any", base_url="http://provider.invalid/v1")
 
@@ -254,7 +254,6 @@ async def test_without_a_key_nothing_is_sent(engine: str, monkeypatch: pytest.Mo
 
 async def test_a_host_that_does_not_exist_is_a_connection_error(engine: str) -> None:
     """The name cannot be resolved; the key is in no error."""
-
     options = StreamOptions(engine=engine, api_key="sk-very-secret-0123456789")  # type: ignore[arg-type]
 
     async with open_stream(Model("any", base_url="http://provider.invalid/v1"), CONTEXT, options) as stream:
@@ -267,7 +266,6 @@ async def test_a_host_that_does_not_exist_is_a_connection_error(engine: str) -> 
 
 async def test_an_api_that_is_not_spoken_is_refused() -> None:
     """A typed error before anything is sent, and not another dialect in silence."""
-
     with pytest.raises(SpecError, match=r"Model\.api"):
         async with open_stream(Model("any", api="anthropic-messages", base_url="http://127.0.0.1:9"), CONTEXT):
             pass
@@ -275,7 +273,6 @@ async def test_an_api_that_is_not_spoken_is_refused() -> None:
 
 async def test_an_engine_that_is_not_built_is_refused() -> None:
     """Naming it raises; nothing falls back."""
-
     with pytest.raises(EngineUnavailableError):
         async with open_stream(Model("any", base_url="http://127.0.0.1:9"), CONTEXT, StreamOptions(engine="alchemy")):
             pass
@@ -288,13 +285,11 @@ async def _two_requests(engine: str) -> str:
 
 def test_runs_one_after_another(engine: str) -> None:
     """Each `trio.run` has connections of its own, closed at its end."""
-
     assert [trio.run(_two_requests, engine) for _ in range(3)] == ["onetwo"] * 3
 
 
 def test_runs_in_two_threads(engine: str) -> None:
     """Two runs at the same time do not know of each other."""
-
     said: list[str] = []
     threads = [threading.Thread(target=lambda: said.append(trio.run(_two_requests, engine))) for _ in range(2)]
     for thread in threads:

@@ -17,7 +17,6 @@ SLOW = Reply(text="word " * 200, chunk_size=5, delivery=Delivery(delay_between=0
 
 def test_the_model_is_a_model_of_openrouter() -> None:
     """Everything but the id has a default; a full URL is taken as it is."""
-
     model = OpenRouterModel(id="anthropic/claude-3.5-sonnet", base_url="https://api.openai.com/v1/chat/completions")
 
     assert isinstance(model, Model)
@@ -26,10 +25,11 @@ def test_the_model_is_a_model_of_openrouter() -> None:
 
 async def test_events_have_the_shape_of_stream_functions() -> None:
     """start, blocks, done; deltas in `delta`, ends in `content` or `tool_call`, the message in `done`."""
-
     reply = Reply(thinking="hm", text="hello", tool_calls=[CallSpec("look", {"x": 1})])
     async with open_endpoint([reply]) as endpoint:
-        response = await stream_openrouter(OpenRouterModel(id="m", base_url=f"{endpoint.url}/chat/completions"), CONTEXT)
+        response = await stream_openrouter(
+            OpenRouterModel(id="m", base_url=f"{endpoint.url}/chat/completions"), CONTEXT
+        )
         events = [event async for event in response]
         message = await response.result()
 
@@ -38,25 +38,31 @@ async def test_events_have_the_shape_of_stream_functions() -> None:
     assert [event.type for event in events] == ["start", *blocks, *calls, "done"]
     by_type = {event.type: event for event in events}
     assert (by_type["thinking_delta"].delta, by_type["thinking_end"].content) == ("hm", "hm")
-    assert (by_type["text_delta"].delta, by_type["text_end"].content, by_type["text_end"].content_index) == ("hello", "hello", 1)
+    assert (by_type["text_delta"].delta, by_type["text_end"].content, by_type["text_end"].content_index) == (
+        "hello",
+        "hello",
+        1,
+    )
     assert by_type["tool_call_end"].tool_call is message.content[2]
     assert (by_type["done"].reason, by_type["done"].message) == ("tool_use", message)
 
 
 async def test_events_can_be_read_as_mappings() -> None:
     """`event["delta"]`, and only the members that the type has."""
-
     async with open_endpoint([Reply(text="hello")]) as endpoint:
         response = await stream_openrouter(OpenRouterModel(id="m", base_url=endpoint.url), CONTEXT)
         events = [event async for event in response]
 
     delta = next(event for event in events if event["type"] == "text_delta")
-    assert (delta["delta"], delta.get("content"), set(delta)) == ("hello", None, {"type", "content_index", "delta", "partial"})
+    assert (delta["delta"], delta.get("content"), set(delta)) == (
+        "hello",
+        None,
+        {"type", "content_index", "delta", "partial"},
+    )
 
 
 async def test_partial_is_the_message_so_far() -> None:
     """Each event knows the message as it stood after it, also when it is asked later."""
-
     async with open_endpoint([Reply(text="abcdef", chunk_size=2)]) as endpoint:
         response = await stream_openrouter(OpenRouterModel(id="m", base_url=endpoint.url), CONTEXT)
         events = [event async for event in response]
@@ -69,7 +75,6 @@ async def test_partial_is_the_message_so_far() -> None:
 
 async def test_an_error_is_the_last_event() -> None:
     """What the provider did wrong is not raised; `error` holds the message."""
-
     async with open_endpoint([Reply(status=500)]) as endpoint:
         response = await stream_openrouter(OpenRouterModel(id="m", base_url=endpoint.url), CONTEXT)
         events = [event async for event in response]
@@ -82,7 +87,6 @@ async def test_an_error_is_the_last_event() -> None:
 
 async def test_result_alone() -> None:
     """Awaiting `result` reads the stream; options may be of either kind."""
-
     async with open_endpoint([Reply(text="a"), Reply(text="b"), Reply(text="c")]) as endpoint:
         model = OpenRouterModel(id="m", base_url=endpoint.url)
         for options, text in (
@@ -99,7 +103,6 @@ async def test_result_alone() -> None:
 
 async def test_the_signal_aborts() -> None:
     """Once it is set the stream ends as `aborted`, its socket closed, and what came is kept."""
-
     async with open_endpoint([SLOW]) as endpoint:
         signal = trio.Event()
         model = OpenRouterModel(id="m", base_url=endpoint.url)
@@ -120,7 +123,6 @@ async def test_the_signal_aborts() -> None:
 
 async def test_the_signal_aborts_a_wait() -> None:
     """Also while nothing comes."""
-
     async with open_endpoint([Reply(text="late", fault=Stall())]) as endpoint, trio.open_nursery() as nursery:
         signal = trio.Event()
         model = OpenRouterModel(id="m", base_url=endpoint.url)
@@ -137,7 +139,6 @@ async def test_the_signal_aborts_a_wait() -> None:
 
 async def test_closing_and_leaving() -> None:
     """`aclose` and ``async with`` close the socket; nothing comes after."""
-
     async with open_endpoint([SLOW, SLOW]) as endpoint:
         model = OpenRouterModel(id="m", base_url=endpoint.url)
         response = await stream_openrouter(model, CONTEXT)
@@ -155,7 +156,6 @@ async def test_closing_and_leaving() -> None:
 @pytest.mark.filterwarnings("default::ResourceWarning")
 async def test_a_stream_that_is_forgotten_is_closed() -> None:
     """Its socket does not stay open until the end of the program."""
-
     async with open_endpoint([SLOW]) as endpoint:
         response = await stream_openrouter(OpenRouterModel(id="m", base_url=endpoint.url), CONTEXT)
         await anext(response)

@@ -74,7 +74,6 @@ def open_source(pump: Pump, stream: int) -> NativeSource:
 
 async def test_entries_reach_their_streams_and_credit_goes_back_when_they_are_taken(hub: QueueHub) -> None:
     """One batch serves many streams; what was not taken keeps its credit."""
-
     pump = make_pump(hub)
     one, two = open_source(pump, 1), open_source(pump, 2)
     hub.batches.put([(1, [(TEXT, "a")], 1, 1), (2, [(TEXT, "b"), (TEXT, "c")], 2, 2)])
@@ -88,7 +87,6 @@ async def test_entries_reach_their_streams_and_credit_goes_back_when_they_are_ta
 
 async def test_entries_that_pile_up_are_taken_at_once(hub: QueueHub) -> None:
     """A slow reader gets all that lies there, and gives all of its credit back."""
-
     pump = make_pump(hub)
     slow, other = open_source(pump, 1), open_source(pump, 2)
     hub.batches.put([(1, [(TEXT, "a")], 1, 1)])
@@ -103,7 +101,6 @@ async def test_entries_that_pile_up_are_taken_at_once(hub: QueueHub) -> None:
 
 async def test_one_thread_for_all_streams(hub: QueueHub) -> None:
     """However many streams: at most one hop is under way."""
-
     pump = make_pump(hub)
     sources = [open_source(pump, number) for number in range(100)]
     for number in range(100):
@@ -118,7 +115,6 @@ async def test_one_thread_for_all_streams(hub: QueueHub) -> None:
 
 async def test_the_last_item_needs_no_credit_and_no_abort(hub: QueueHub) -> None:
     """A stream that ended is forgotten; closing it does nothing more."""
-
     pump = make_pump(hub)
     source = open_source(pump, 1)
     hub.batches.put([(1, [(TEXT, "a"), (END, None)], 1, 1)])
@@ -131,7 +127,6 @@ async def test_the_last_item_needs_no_credit_and_no_abort(hub: QueueHub) -> None
 
 async def test_closing_early_aborts(hub: QueueHub) -> None:
     """The hub drops the stream, and what still comes for it is dropped too."""
-
     pump = make_pump(hub)
     source, other = open_source(pump, 1), open_source(pump, 2)
     await source.aclose()
@@ -145,7 +140,6 @@ async def test_closing_early_aborts(hub: QueueHub) -> None:
 
 async def test_finish_gives_what_the_hub_still_says(hub: QueueHub) -> None:
     """After a deadline the stream is ended, and its last items are waited for."""
-
     pump = make_pump(hub)
     source = open_source(pump, 1)
 
@@ -156,7 +150,6 @@ async def test_finish_gives_what_the_hub_still_says(hub: QueueHub) -> None:
 
 async def test_a_cancelled_reader_loses_nothing(hub: QueueHub) -> None:
     """The entry that comes later is there for the next read."""
-
     pump = make_pump(hub)
     source = open_source(pump, 1)
     with trio.move_on_after(0.01) as scope:
@@ -170,7 +163,6 @@ async def test_a_cancelled_reader_loses_nothing(hub: QueueHub) -> None:
 
 async def test_closing_the_pump_tells_its_readers(hub: QueueHub) -> None:
     """Streams that are open get an error as their last item; so do streams opened after it."""
-
     pump = make_pump(hub)
     waiting, ended = open_source(pump, 1), open_source(pump, 2)
     hub.batches.put([(2, [(END, None)], 0, 0)])
@@ -185,7 +177,6 @@ async def test_closing_the_pump_tells_its_readers(hub: QueueHub) -> None:
 
 async def test_a_hub_that_fails_tells_its_readers(hub: QueueHub) -> None:
     """An exception of the engine is an error of every stream, and not of the program."""
-
     pump = make_pump(hub)
     source = open_source(pump, 1)
     hub.batches.put(RuntimeError("the runtime is gone"))
@@ -202,7 +193,6 @@ async def _expect_error(source: NativeSource, words: str) -> None:
 
 async def test_cancelling_everybody_does_not_end_the_pump(hub: QueueHub) -> None:
     """The pump belongs to the run, not to the reader that happened to start it."""
-
     pump = make_pump(hub)
     with trio.CancelScope() as scope:
         first = open_source(pump, 1)
@@ -217,7 +207,6 @@ async def test_cancelling_everybody_does_not_end_the_pump(hub: QueueHub) -> None
 
 def test_the_end_of_a_run_closes_the_hub() -> None:
     """A pump that nobody closed ends with its `trio.run`, and so does its thread."""
-
     hub = QueueHub()
 
     async def main() -> None:

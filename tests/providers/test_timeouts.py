@@ -11,7 +11,7 @@ from tinyagent_actors.providers import StreamOptions, Timeouts, open_stream
 from tinyagent_actors.providers import _clock as clock_module
 from tinyagent_actors.testing import Delivery, Reply, Stall, open_endpoint
 
-TEXT = 'data: {"choices": [{"delta": {"content": "a"}}]}\n\n'.encode()
+TEXT = b'data: {"choices": [{"delta": {"content": "a"}}]}\n\n'
 FINISH = b'data: {"choices": [{"delta": {}, "finish_reason": "stop"}]}\n\n'
 DONE = b"data: [DONE]\n\n"
 PING = b": keep-alive\n\n"
@@ -19,7 +19,6 @@ PING = b": keep-alive\n\n"
 
 async def test_no_answer_at_all(ask: Ask) -> None:
     """P72: a server that reads the request and says nothing: `timeout` after `first_byte`."""
-
     answer = await ask(Reply(text="late", fault=Stall()), timeouts=Timeouts(first_byte=0.2))
 
     assert (answer.kind, answer.types) == ("timeout", ["stream_end"])
@@ -29,7 +28,6 @@ async def test_no_answer_at_all(ask: Ask) -> None:
 
 async def test_headers_do_not_stop_the_first_deadline(ask: Ask) -> None:
     """P72: headers come at once, the body does not: still `first_byte`."""
-
     answer = await ask(Reply(chunks=[TEXT, DONE], fault=Stall(after_bytes=0)), timeouts=Timeouts(first_byte=0.2))
 
     assert answer.kind == "timeout"
@@ -37,7 +35,6 @@ async def test_headers_do_not_stop_the_first_deadline(ask: Ask) -> None:
 
 async def test_a_stream_that_falls_silent(ask: Ask) -> None:
     """P72: `idle` after the last byte; what came is kept, its block closed."""
-
     answer = await ask(Reply(chunks=[TEXT, DONE], fault=Stall(after_chunks=1)), timeouts=Timeouts(idle=0.2))
 
     assert (answer.kind, answer.text) == ("timeout", "a")
@@ -46,7 +43,6 @@ async def test_a_stream_that_falls_silent(ask: Ask) -> None:
 
 async def test_comments_are_bytes_but_no_progress(ask: Ask) -> None:
     """P72: pings keep `idle` away; `progress` ends a stream of nothing but pings."""
-
     reply = Reply(chunks=[TEXT, *[PING] * 200, DONE], delivery=Delivery(delay_between=0.05))
 
     answer = await ask(reply, timeouts=Timeouts(idle=2, progress=0.5))
@@ -58,7 +54,6 @@ async def test_comments_are_bytes_but_no_progress(ask: Ask) -> None:
 
 async def test_pings_keep_a_slow_stream_alive(ask: Ask) -> None:
     """P72: with pings, a stream may be silent for longer than `idle`."""
-
     reply = Reply(chunks=[TEXT, *[PING] * 12, FINISH, DONE], delivery=Delivery(delay_between=0.05))
 
     answer = await ask(reply, timeouts=Timeouts(idle=0.4))
@@ -68,7 +63,6 @@ async def test_pings_keep_a_slow_stream_alive(ask: Ask) -> None:
 
 async def test_the_whole_stream_has_a_deadline(ask: Ask) -> None:
     """P72: `turn` ends a stream however busy it is."""
-
     reply = Reply(chunks=[*[TEXT] * 200, DONE], delivery=Delivery(delay_between=0.02))
 
     answer = await ask(reply, timeouts=Timeouts(turn=0.3))
@@ -79,7 +73,6 @@ async def test_the_whole_stream_has_a_deadline(ask: Ask) -> None:
 
 async def test_a_deadline_after_the_finish_reason_is_a_success(ask: Ask) -> None:
     """P24: a finish reason followed by silence ends well when a deadline passes."""
-
     answer = await ask(Reply(chunks=[TEXT, FINISH, DONE], fault=Stall(after_chunks=2)), timeouts=Timeouts(idle=0.2))
 
     assert (answer.kind, answer.text, answer.message.stop_reason) == (None, "a", "stop")
@@ -87,7 +80,6 @@ async def test_a_deadline_after_the_finish_reason_is_a_success(ask: Ask) -> None
 
 async def test_silence_after_the_finish_reason_is_a_success(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
     """P24: the end marker is waited for 10 s (here less), then the message is whole without it."""
-
     monkeypatch.setattr(clock_module, "SILENCE_AFTER_FINISH", 0.2)
 
     answer = await ask(Reply(chunks=[TEXT, FINISH, DONE], fault=Stall(after_chunks=2)))
@@ -97,7 +89,6 @@ async def test_silence_after_the_finish_reason_is_a_success(ask: Ask, monkeypatc
 
 async def test_a_call_that_was_cut_by_a_deadline_does_not_run(ask: Ask) -> None:
     """P72: its block is closed as invalid."""
-
     call = b'data: {"choices": [{"delta": {"tool_calls": [{"index": 0, "id": "a", "function": {"name": "f", "arguments": "{"}}]}}]}\n\n'
 
     answer = await ask(Reply(chunks=[call, DONE], fault=Stall(after_chunks=1)), timeouts=Timeouts(idle=0.2))
@@ -108,7 +99,6 @@ async def test_a_call_that_was_cut_by_a_deadline_does_not_run(ask: Ask) -> None:
 
 async def test_clocks_stand_still_while_nobody_waits(engine: str) -> None:
     """P72: a reader that goes away for longer than every timeout has made nobody late."""
-
     timeouts = Timeouts(first_byte=0.3, idle=0.3, progress=0.3, turn=0.5)
     reply = Reply(chunks=[TEXT, TEXT, FINISH, DONE], delivery=Delivery(delay_between=0.02))
     async with open_endpoint([reply]) as endpoint:
@@ -124,7 +114,6 @@ async def test_clocks_stand_still_while_nobody_waits(engine: str) -> None:
 
 async def test_a_connection_that_does_not_come_about(engine: str) -> None:
     """A listener whose queue is full: `timeout` after `connect`."""
-
     # A backlog of 0 that is filled by hand; the kernel then leaves further connections without an answer.
     with trio.socket.socket() as listener:
         await listener.bind(("127.0.0.1", 0))
@@ -155,7 +144,6 @@ async def _connect(filler: trio.socket.SocketType, address: tuple[str, int]) -> 
 
 async def test_a_caller_s_own_deadline_passes_through(engine: str) -> None:
     """A `move_on_after` around the reading is the caller's: nothing is made of it."""
-
     async with open_endpoint([Reply(text="late", fault=Stall())]) as endpoint:
         with trio.move_on_after(0.2) as scope:
             async with open_stream(

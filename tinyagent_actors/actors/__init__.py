@@ -13,7 +13,19 @@ from tinyagent_actors.actors._pattern import path_matcher
 from tinyagent_actors.actors._ref import ActorRef, current_cell
 from tinyagent_actors.actors._reply_slot import Envelope, ReplySlot
 from tinyagent_actors.actors._runtime import CLOSE_GRACE, Place, Resource, Runtime, current_place, current_runtime
-from tinyagent_actors.actors._spec import ChildLike, ChildSpec, Classify, HasChildSpec, RestartType, Shutdown, check_name, check_seconds, classify_by_error, to_child_spec, to_child_specs
+from tinyagent_actors.actors._spec import (
+    ChildLike,
+    ChildSpec,
+    Classify,
+    HasChildSpec,
+    RestartType,
+    Shutdown,
+    check_name,
+    check_seconds,
+    classify_by_error,
+    to_child_spec,
+    to_child_specs,
+)
 from tinyagent_actors.actors._subscription import Policy, Subscription, block, conflate
 from tinyagent_actors.actors._wait_graph import WaitGraph
 

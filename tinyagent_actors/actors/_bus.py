@@ -20,7 +20,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import trio
@@ -28,6 +28,8 @@ import trio
 from tinyagent_actors.actors._pattern import path_matcher
 from tinyagent_actors.actors._subscription import Policy, Subscription, block
 from tinyagent_actors.events import Event, SubscriberFailedEvent
+
+_MOST_ROUTES: Final = 10_000
 
 
 @attrs.define(eq=False)
@@ -130,7 +132,7 @@ class EventBus:
             self.close_subscription(subscription)
 
     def _route(self, path: str) -> tuple[Subscription, ...]:
-        if len(self._routes) >= 10_000:
+        if len(self._routes) >= _MOST_ROUTES:
             self._routes.clear()
         routes = tuple(subscription for subscription in self._subscriptions if subscription.matches(path))
         self._routes[path] = routes

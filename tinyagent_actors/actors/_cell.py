@@ -137,9 +137,7 @@ class Cell:
             return
         self.has_started = True
         self.value = value
-        self.publish(
-            ActorStartedEvent if self.incarnation == 1 else ActorRestartedEvent, incarnation=self.incarnation
-        )
+        self.publish(ActorStartedEvent if self.incarnation == 1 else ActorRestartedEvent, incarnation=self.incarnation)
         self.address.owner.child_started(self)
 
     @trio.lowlevel.enable_ki_protection

@@ -191,8 +191,7 @@ class Mailbox:
         if not work:
             return None
         depth = len(work)
-        if depth > self._peak:
-            self._peak = depth
+        self._peak = max(self._peak, depth)
         item = work.popleft()
         if self._senders:
             task, waiting = self._senders.popitem(last=False)
@@ -201,11 +200,13 @@ class Mailbox:
         return item
 
     async def wait(self) -> None:
-        """Park the reader until something comes. Cancelling it leaves nothing behind.
+        """Park the reader until something comes; not if control lies unread. Cancelling it leaves nothing behind.
 
         Raises:
             RuntimeError: Another task is reading.
         """
+        if self._control:
+            return
         if self._reader is not None:
             message = f"two tasks read the mailbox of {self.path}"
             raise RuntimeError(message)

@@ -87,7 +87,7 @@ class ReplySlot:
 
 @attrs.define(eq=False)
 class Envelope:
-    """An ask on its way. (A tell travels as the bare pair of its message and its cause.)"""
+    """An ask on its way. A tell travels as the bare pair of its message and its cause."""
 
     message: Any
     cause: int | None

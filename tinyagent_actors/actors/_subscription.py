@@ -143,7 +143,9 @@ class Subscription:
         first, last = (entry.first_seq, entry.last.seq) if isinstance(entry, _Merging) else (entry.seq, entry.seq)
         count = len(entry.texts) if isinstance(entry, _Merging) else 1
         known = self._gap
-        self._gap = Gap(first, last, count) if known is None else Gap(known.first, max(known.last, last), known.count + count)
+        self._gap = (
+            Gap(first, last, count) if known is None else Gap(known.first, max(known.last, last), known.count + count)
+        )
 
     async def wait_for_room(self) -> bool:
         """Wait for the reader; False if it did not come within `stall` seconds."""

@@ -81,7 +81,7 @@ class SeedStream:
         return message if isinstance(message, AssistantMessage) else structure(message, AssistantMessage)
 
 
-def _from_seed(event: Any) -> StreamEvent | None:  # noqa: PLR0911  # a clause per kind
+def _from_seed(event: Any) -> StreamEvent | None:  # a clause per kind
     """Give our event for one of the seed's shape; None for the last ones, whose message `result()` gives."""
     kind, index = _get(event, "type"), _get(event, "content_index") or 0
     match kind:

@@ -16,7 +16,7 @@ import orjson
 import trio
 
 from tinyagent_actors._errors import EngineUnavailableError, SpecError, TinyAgentError, ValueShapeError
-from tinyagent_actors.actors import CancelCause, Leftovers, Subscription, block
+from tinyagent_actors.actors import Leftovers, Subscription, block
 from tinyagent_actors.cli._demo_policy import SurveyPolicy
 from tinyagent_actors.cli._demo_tally import TOOL_OUTCOMES, Tally
 from tinyagent_actors.cli._demo_team import Plan, lead_spec
@@ -170,7 +170,9 @@ def _by_shown_name(paths: list[bytes]) -> dict[str, bytes]:
 @click.command("demo", epilog=EPILOG)
 @click.argument("path", default=".", type=click.Path(path_type=Path))
 @click.option("--agents", default=4, show_default=True, type=click.IntRange(1, MOST_AGENTS), help="Readers.")
-@click.option("--model", "model_name", help="A real model: provider:id, or with --base-url its id. The key: environment.")
+@click.option(
+    "--model", "model_name", help="A real model: provider:id, or with --base-url its id. The key: environment."
+)
 @click.option("--base-url", help="An OpenAI-compatible endpoint, such as http://127.0.0.1:11434/v1.")
 @click.option("--engine", type=click.Choice(["native", "httpx"]), help="Default: native where it is built.")
 @click.option("--faults/--no-faults", default=True, show_default=True, help="Crash a reader, hang a tool.")

@@ -203,10 +203,10 @@ class Lead:
         self._hand_over(reader)
 
     def _finish_if_done(self) -> None:
-        if self._reply is not None and len(self._found) == len(self._plan.files):
-            if all(reader.share is None for reader in self._readers.values()):
-                self._reply.reply(tuple(self._found[name] for name in self._plan.files))
-                self._reply = None
+        is_done = len(self._found) == len(self._plan.files)
+        if self._reply is not None and is_done and all(reader.share is None for reader in self._readers.values()):
+            self._reply.reply(tuple(self._found[name] for name in self._plan.files))
+            self._reply = None
 
     def _fail(self, error: Exception) -> None:
         if self._reply is not None:

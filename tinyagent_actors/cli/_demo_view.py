@@ -126,7 +126,11 @@ def print_table(files: Sequence[FileFigures]) -> None:
         column.justify = "right"
     largest = sorted(files, key=lambda figures: -figures.bytes)[:_TABLE_ROWS]
     for figures in largest:
-        name = figures.path.encode("unicode_escape", "backslashreplace").decode() if not figures.path.isprintable() else figures.path
+        name = (
+            figures.path.encode("unicode_escape", "backslashreplace").decode()
+            if not figures.path.isprintable()
+            else figures.path
+        )
         lines, words = (figures.skipped, "") if figures.skipped else (f"{figures.lines:,}", f"{figures.words:,}")
         table.add_row(Text(name, overflow="fold"), f"{figures.bytes:,}", lines, words)
     Console().print(table)

@@ -26,7 +26,7 @@ class FileFigures:
     """What the survey says of one file."""
 
     path: str
-    """Relative to the surveyed path; bytes that are not UTF-8 stand as ``\\xNN``."""
+    r"""Relative to the surveyed path; bytes that are not UTF-8 stand as ``\xNN``."""
     bytes: int
     lines: int | None
     """None where it was skipped."""
@@ -35,7 +35,7 @@ class FileFigures:
 
 
 def shown(path: bytes) -> str:
-    """Give a path as text: bytes that are not UTF-8 stand as ``\\xNN``."""
+    r"""Give a path as text: bytes that are not UTF-8 stand as ``\xNN``."""
     return path.decode("utf-8", "backslashreplace")
 
 

@@ -110,7 +110,7 @@ class Assembler:
         """Give the events that these items amount to."""
         events: list[StreamEvent] = []
         for kind, payload in items:
-            if kind == TEXT or kind == THINKING:  # noqa: PLR1714  # the hot path
+            if kind in (TEXT, THINKING):
                 self._piece(kind, payload, events)
             elif kind == CALL_ARGS:
                 block = self._calls[payload[0]]
@@ -119,7 +119,7 @@ class Assembler:
             elif kind == CALL_OPEN:
                 self._calls[payload] = self._open(CALL_OPEN, events)
                 events.append(ToolCallStart(self._calls[payload].index))
-            elif kind == END or kind == ERROR:  # noqa: PLR1714  # as above
+            elif kind in (END, ERROR):
                 self._finish_up(None if kind == END else payload, events)
             else:
                 self._note(kind, payload)
@@ -258,9 +258,7 @@ class Assembler:
                 return
         self._content.append(ThinkingContent("", wire=wire))
 
-    def _message(
-        self, content: list[Content], reason: StopReason, error: ProviderError | None
-    ) -> AssistantMessage:
+    def _message(self, content: list[Content], reason: StopReason, error: ProviderError | None) -> AssistantMessage:
         model = self._model
         return AssistantMessage(
             tuple(content),

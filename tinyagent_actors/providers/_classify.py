@@ -141,6 +141,8 @@ def _message(error: Any, body: bytes, status: int | None) -> str:
     if isinstance(error, str):
         text = error
     elif isinstance(error, Mapping):
-        text = next((error[name] for name in ("message", "status_msg", "detail") if isinstance(error.get(name), str)), "")
+        text = next(
+            (error[name] for name in ("message", "status_msg", "detail") if isinstance(error.get(name), str)), ""
+        )
     text = text or body.decode("utf-8", "replace").strip() or (f"status {status}" if status else "no reason given")
     return redact_text(text)[:_LONGEST]

@@ -55,8 +55,8 @@ def open_source(engine: Engine, request: Request) -> Source:
 
 
 def _open_httpx(request: Request) -> Source:
-    from tinyagent_actors.providers._httpx_engine import HttpxSource  # noqa: PLC0415  # httpx is slow to import
-    from tinyagent_actors.providers._httpx_pool import ShardedTransport  # noqa: PLC0415
+    from tinyagent_actors.providers._httpx_engine import HttpxSource  # httpx is slow to import
+    from tinyagent_actors.providers._httpx_pool import ShardedTransport
 
     options = request.options
     transport = current_runtime().resource(ShardedTransport, lambda _: ShardedTransport())
@@ -65,8 +65,8 @@ def _open_httpx(request: Request) -> Source:
 
 
 def _open_native(request: Request) -> Source:
-    from tinyagent_actors.providers._native_engine import NativeSource  # noqa: PLC0415  # loads the shared library
-    from tinyagent_actors.providers._pump import Pump  # noqa: PLC0415
+    from tinyagent_actors.providers._native_engine import NativeSource  # loads the shared library
+    from tinyagent_actors.providers._pump import Pump
 
     pump = current_runtime().resource(Pump, lambda runtime: Pump(_alchemy.Hub(), runtime))
     stream = pump.hub.open(

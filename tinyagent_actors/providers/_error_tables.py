@@ -20,9 +20,7 @@ _STOP_REASONS: Final[dict[str, StopReason]] = {
 }
 
 FINISH_ERRORS: Final[dict[str, tuple[ErrorKind, bool]]] = {
-    **dict.fromkeys(
-        ("error", "network_error", "abort", "aborted", "cancelled", "timeout"), ("provider_error", True)
-    ),
+    **dict.fromkeys(("error", "network_error", "abort", "aborted", "cancelled", "timeout"), ("provider_error", True)),
     "insufficient_system_resource": ("overloaded", True),
     **dict.fromkeys(("malformed_function_call", "unexpected_tool_call"), ("provider_error", False)),
 }
@@ -54,8 +52,8 @@ _WORDS: Final[tuple[tuple[re.Pattern[str], ErrorKind, bool], ...]] = tuple(
 )
 
 _OVERFLOW: Final = re.compile(
-    "|".join(
-        (
+    "|".join(  # noqa: FLY002  # a text per line
+        [
             r"prompt is too long",
             r"input is too long for requested model",
             r"exceeds the context window",
@@ -73,7 +71,7 @@ _OVERFLOW: Final = re.compile(
             r"tokens in request more than max tokens allowed",
             r"context size has been exceeded",
             r"exceeded (this )?model.s? (maximum )?context",
-        )
+        ]
     ),
     re.IGNORECASE | re.DOTALL,
 )
@@ -81,7 +79,9 @@ _QUOTA: Final = re.compile(
     r"insufficient_quota|insufficient balance|insufficient credits|exceeded your current quota|billing|spend limit",
     re.IGNORECASE,
 )
-_POLICY: Final = re.compile(r"content_filter|ResponsibleAIPolicyViolation|content_policy_violation|flagged", re.IGNORECASE)
+_POLICY: Final = re.compile(
+    r"content_filter|ResponsibleAIPolicyViolation|content_policy_violation|flagged", re.IGNORECASE
+)
 
 
 def kind_of_word(word: str) -> tuple[ErrorKind, bool] | None:

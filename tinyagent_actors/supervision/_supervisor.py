@@ -363,7 +363,9 @@ class Supervisor:
         self._end(child)
 
     def _start_failed(self, child: Child, exit: Exit) -> None:  # noqa: A002  # the field term
-        error = exit.error if isinstance(exit.error, StartFailedError) else StartFailedError(child.address.path, exit.error)
+        error = (
+            exit.error if isinstance(exit.error, StartFailedError) else StartFailedError(child.address.path, exit.error)
+        )
         slot, child.on_started = child.on_started, None
         if slot is not None:
             child.is_dropped = True
@@ -382,9 +384,7 @@ class Supervisor:
 
     def _give_up(self, exit: Exit) -> None:  # noqa: A002  # the field term
         options = self._options
-        error = RestartIntensityExceededError(
-            self.path, options.max_restarts, options.max_seconds, as_fact(exit.error)
-        )
+        error = RestartIntensityExceededError(self.path, options.max_restarts, options.max_seconds, as_fact(exit.error))
         self._failure = error
         self._context.cell.publish(
             SupervisorGaveUpEvent,

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, Final, TypeVar, TypeVarTuple, Unpack
+from typing import Any, Final, TypeVar, TypeVarTuple
 
 import attrs
 import trio
@@ -74,7 +74,7 @@ def _handlers(signals: _Signals) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def run(async_fn: Callable[[Unpack[ArgsT]], Awaitable[ResultT]], *args: Unpack[ArgsT], **trio_options: Any) -> ResultT:
+def run(async_fn: Callable[[*ArgsT], Awaitable[ResultT]], *args: *ArgsT, **trio_options: Any) -> ResultT:
     """Run an async function under Trio, with signals that stop its systems in order.
 
     Args:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 RefT = TypeVar("RefT", bound=ActorRef)
 
-open_systems: Final[trio.lowlevel.RunVar[list["System"]]] = trio.lowlevel.RunVar("tinyagent_actors_systems")
+open_systems: Final[trio.lowlevel.RunVar[list[System]]] = trio.lowlevel.RunVar("tinyagent_actors_systems")
 """The systems that signals stop; set by `run`."""
 closed_runtimes: Final[trio.lowlevel.RunVar[list[Runtime]]] = trio.lowlevel.RunVar("tinyagent_actors_closed")
 """What `run` looks through for tasks left behind; set by `run`."""
@@ -144,7 +144,9 @@ class System:
         """Stop the tree in order within `seconds`, then by cancelling it, then count what is left. Shielded."""
         with trio.CancelScope(shield=True):
             if not self._root.on_end.is_set():
-                self._root.cell.request_stop(self._cause or CancelCause("open_system", "the block was left", "shutdown"))
+                self._root.cell.request_stop(
+                    self._cause or CancelCause("open_system", "the block was left", "shutdown")
+                )
                 await self._wait_for_root(seconds)
             if not self._root.on_end.is_set():
                 cause = CancelCause("open_system", f"not stopped within {seconds:g} s", "shutdown")

@@ -62,7 +62,11 @@ def read_signature(function: Callable[..., Any], name: str) -> Signature:
         if hint is ToolContext:
             context_name = parameter.name
             continue
-        if hint is None or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
+        if hint is None or parameter.kind in (
+            parameter.VAR_POSITIONAL,
+            parameter.VAR_KEYWORD,
+            parameter.POSITIONAL_ONLY,
+        ):
             problem = "needs a type hint" if hint is None else "must be an ordinary parameter"
             raise ToolDefinitionError(name, f"parameter {parameter.name!r} {problem}")
         arguments[parameter.name] = hint
@@ -98,7 +102,7 @@ class _Maker:
         if isinstance(default, str | int | float | bool) and not isinstance(default, enum.Enum):
             schema["default"] = default
 
-    def schema(self, hint: Any, where: str) -> dict[str, Any]:  # noqa: PLR0911  # a clause per kind of hint
+    def schema(self, hint: Any, where: str) -> dict[str, Any]:  # a clause per kind of hint
         """Give the schema of a hint."""
         if hint in _SCALARS:
             return _SCALARS[hint]

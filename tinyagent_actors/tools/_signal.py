@@ -8,7 +8,7 @@ import trio
 
 @attrs.define(eq=False)
 class Signal:
-    """Set when the tool's scope is cancelled. (The tool's awaits raise `Cancelled` besides.)"""
+    """Set when the tool's scope is cancelled; the tool's awaits raise `Cancelled` besides."""
 
     _event: trio.Event = attrs.field(factory=trio.Event, init=False)
 

@@ -109,7 +109,7 @@ def tool(
     *,
     name: str | None = None,
     description: str | None = None,
-    timeout: float = DEFAULT_TIMEOUT,  # noqa: ASYNC109  # the tool's own, told to the model's side; not of this function
+    timeout: float = DEFAULT_TIMEOUT,  # the tool's own, told to the model's side; not of this function
 ) -> Tool | Callable[[Callable[..., Any]], Tool]:
     """Make a function a tool: its signature and docstring become the schema that the model sees and arguments must fit.
 

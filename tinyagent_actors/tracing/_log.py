@@ -79,7 +79,7 @@ class EventLog:
 
     def _render(self, name: str, record: dict[str, Any]) -> None:
         if self._logger is None:
-            import structlog  # noqa: PLC0415  # slow to import, and only a log needs it
+            import structlog  # slow to import, and only a log needs it
 
             self._logger = structlog.wrap_logger(
                 self, processors=[_redacted, structlog.processors.JSONRenderer(serializer=_to_json)]
