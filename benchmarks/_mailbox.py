@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
 import trio
 
 from tinyagent_actors import ActorContext, ChildSpec, open_system
+
+Timed: TypeAlias = Callable[[], Awaitable[float]]
 
 ROUNDS = 7
 MESSAGES = 40_000
@@ -75,7 +77,7 @@ async def _round_trips() -> float:
     return taken
 
 
-def _throughput_ratio(ours: Callable[..., Any], reference: Callable[..., Any]) -> float:
+def _throughput_ratio(ours: Timed, reference: Timed) -> float:
     taken = [(trio.run(ours), trio.run(reference)) for _ in range(ROUNDS)]
     return statistics.median(theirs for _, theirs in taken) / statistics.median(mine for mine, _ in taken)
 

@@ -39,7 +39,6 @@ async def start(system: System, function: Any = echo, *args: Any, **options: Any
 
 async def test_an_ask_is_answered() -> None:
     """An ask gives what the actor replied."""
-
     async with open_system() as system:
         ref = await start(system)
 
@@ -48,7 +47,6 @@ async def test_an_ask_is_answered() -> None:
 
 async def test_a_crash_fails_the_ask_in_hand_at_once_and_keeps_the_mailbox() -> None:
     """S59, S62: the asker in hand gets the cause at once; what is queued is served by the next incarnation, in order."""
-
     seen: list[object] = []
 
     async def poisoned(ctx: ActorContext) -> None:
@@ -77,7 +75,6 @@ async def _tell_all(ref: ActorRef, messages: list[Any]) -> None:
 
 async def test_an_actor_that_moves_on_fails_the_ask() -> None:
     """Moving on without a reply is NotAnsweredError, not silence."""
-
     async with open_system() as system:
         ref = await start(system)
         with pytest.raises(NotAnsweredError):
@@ -106,7 +103,6 @@ async def test_a_late_reply_is_a_dead_letter(autojump_clock: trio.testing.MockCl
 
 async def test_a_withdrawn_ask_is_taken_out_unread(autojump_clock: trio.testing.MockClock) -> None:
     """An ask that is cancelled while queued is not handled at all."""
-
     seen: list[object] = []
 
     async def busy(ctx: ActorContext) -> None:
@@ -127,7 +123,6 @@ async def test_a_withdrawn_ask_is_taken_out_unread(autojump_clock: trio.testing.
 
 async def test_the_askers_deadline_travels() -> None:
     """The envelope carries the caller's effective deadline; `ctx.deadline` is it."""
-
     deadlines: list[float] = []
 
     async def look(ctx: ActorContext) -> None:
@@ -167,7 +162,6 @@ async def test_asks_in_a_circle_are_refused() -> None:
 
 async def test_messages_to_a_ref_that_is_gone() -> None:
     """S67: a tell is a dead letter, never an exception; an ask says that nobody is there."""
-
     async with open_system() as system:
         ref = await start(system)
         await ref.stop()
@@ -209,7 +203,6 @@ async def test_monitoring_tells_once_and_a_dead_one_at_once() -> None:
 
 async def test_refs_tell_incarnations_apart() -> None:
     """S67: equal only with the same incarnation; any of them reaches the child."""
-
     async with open_system() as system:
         ref = await start(system)
         await ref.tell(ValueError("end"))
@@ -225,7 +218,6 @@ async def test_refs_tell_incarnations_apart() -> None:
 
 async def test_a_tell_with_room_does_not_switch_but_the_64th_does() -> None:
     """A loop of tells cannot starve others: a task's 64th in a row is a full checkpoint."""
-
     async with open_system() as system:
         ref = await start(system)
         await ref.ask("ready")
@@ -241,7 +233,6 @@ async def test_a_tell_with_room_does_not_switch_but_the_64th_does() -> None:
 
 async def test_kill_and_stop() -> None:
     """S40: stop lets the handler finish and outranks what is queued; kill cancels it in the middle."""
-
     done: list[object] = []
 
     async def worker(ctx: ActorContext) -> None:

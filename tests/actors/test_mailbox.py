@@ -29,7 +29,6 @@ def drain(mailbox: Mailbox) -> list[Any]:
 
 async def test_a_sender_waits_for_room_and_keeps_its_place() -> None:
     """S61: a full mailbox blocks the sender; its message enters when one is taken, in order."""
-
     mailbox = make(capacity=2)
     async with trio.open_nursery() as nursery:
         for number in range(4):
@@ -43,7 +42,6 @@ async def test_a_sender_waits_for_room_and_keeps_its_place() -> None:
 
 async def test_a_cancelled_sender_has_not_sent() -> None:
     """A cancelled `put` takes its message back, and the others keep their places."""
-
     mailbox = make(capacity=1)
     mailbox.offer(("first", None))
     with trio.move_on_after(0) as scope:
@@ -56,7 +54,6 @@ async def test_a_cancelled_sender_has_not_sent() -> None:
 
 async def test_control_comes_before_work_and_is_not_bounded_by_it() -> None:
     """S61: control messages pass a full work lane and are read first."""
-
     mailbox = make(capacity=1)
     mailbox.offer(("work", None))
     for number in range(100):
@@ -69,7 +66,6 @@ async def test_control_comes_before_work_and_is_not_bounded_by_it() -> None:
 @pytest.mark.parametrize(("policy", "kept"), [("drop_oldest", [1, 2]), ("drop_newest", [0, 1])])
 async def test_policies_that_drop(policy: Any, kept: list[int]) -> None:
     """S61: drop_oldest makes room, drop_newest gives none; both count and make dead letters."""
-
     mailbox = make(capacity=2, policy=policy)
     for number in range(3):
         mailbox.offer((number, None))
@@ -81,7 +77,6 @@ async def test_policies_that_drop(policy: Any, kept: list[int]) -> None:
 
 async def test_the_policy_reject_raises() -> None:
     """S61: reject tells the sender at once, with the capacity."""
-
     mailbox = make(capacity=1, policy="reject")
     mailbox.offer((0, None))
     with pytest.raises(MailboxFullError) as caught:
@@ -92,7 +87,6 @@ async def test_the_policy_reject_raises() -> None:
 
 async def test_closing_makes_dead_letters_and_wakes_senders() -> None:
     """What lies unread, and what waits to come in, are dead letters; asks fail; nobody waits for ever."""
-
     mailbox = make(capacity=1)
     slot = ReplySlot("/box", float("inf"), mailbox._dead_letters)
     mailbox.offer(Envelope("ask", None, slot))
@@ -108,7 +102,6 @@ async def test_closing_makes_dead_letters_and_wakes_senders() -> None:
 
 async def test_a_cancelled_reader_loses_nothing() -> None:
     """T26: the pop comes after the wake-up; cancelling the wait leaves the message where it is."""
-
     mailbox = make()
     with trio.move_on_after(0):
         await mailbox.wait()
@@ -119,7 +112,6 @@ async def test_a_cancelled_reader_loses_nothing() -> None:
 
 async def test_two_readers_are_refused() -> None:
     """One task reads; a second one is told so."""
-
     mailbox = make()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(mailbox.wait)

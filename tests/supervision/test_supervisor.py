@@ -63,7 +63,6 @@ async def settled(team: SupervisorRef) -> dict[str, str]:
 
 async def test_one_for_one_restarts_only_the_one() -> None:
     """S01: only the child that crashed is a new incarnation; the counts say so."""
-
     async with open_system() as system:
         team = await system.start_child(supervisor("team", children=[child("a"), child("b")]))
         a, b = team.child("a"), team.child("b")
@@ -79,7 +78,6 @@ async def test_one_for_one_restarts_only_the_one() -> None:
 @pytest.mark.parametrize("restart", ["permanent", "transient", "temporary"])
 async def test_restart_types(restart: Any, end: str) -> None:
     """S04, S05, S06: permanent always; transient only after an abnormal end, else its spec stays; temporary never, and its spec goes."""
-
     async with open_system() as system:
         team = await system.start_child(supervisor("team", children=[child("a", restart=restart)]))
         a = team.child("a")
@@ -93,7 +91,6 @@ async def test_restart_types(restart: Any, end: str) -> None:
 
 async def test_start_order_and_reverse_stop_order() -> None:
     """S14: children start in order and stop in exact reverse order, one at a time."""
-
     order: list[str] = []
 
     async def noted(ctx: ActorContext) -> None:
@@ -111,7 +108,6 @@ async def test_start_order_and_reverse_stop_order() -> None:
 
 async def test_a_failed_start_rolls_back() -> None:
     """S13: what started before is stopped, what comes after is never started, the cause is told."""
-
     started: list[str] = []
 
     async def noted(ctx: ActorContext) -> None:
@@ -190,7 +186,6 @@ async def test_ignore() -> None:
 
 async def test_orders_that_do_not_fit() -> None:
     """S11, S12: names that are taken, children that run, are stopped or unknown; terminating twice is fine."""
-
     async with open_system() as system:
         team = await system.start_child(supervisor("team", children=[child("a")]))
         with pytest.raises(AlreadyStartedError) as taken:
@@ -215,7 +210,6 @@ async def test_orders_that_do_not_fit() -> None:
 
 async def test_specs_are_checked_before_anything_starts() -> None:
     """S18: the field is named, and nothing was started."""
-
     for field, make in {
         "name": lambda: child("a/b"),
         "restart": lambda: child("a", restart="sometimes"),
@@ -231,7 +225,6 @@ async def test_specs_are_checked_before_anything_starts() -> None:
 
 async def test_intensity_exceeded_gives_up_and_the_parent_restarts() -> None:
     """S19, S25, S26: the third crash stops all children, the supervisor exits shutdown with its cause, its parent starts it anew."""
-
     async with open_system() as system, system.subscribe("**") as events:
         team = await system.start_child(
             supervisor("team", children=[child("a"), child("b")], max_restarts=2, restart="transient")
@@ -252,7 +245,6 @@ async def test_intensity_exceeded_gives_up_and_the_parent_restarts() -> None:
 
 async def test_no_restart_at_all() -> None:
     """S21: with max_restarts=0 the first crash escalates; of the root it fails the system."""
-
     with pytest.raises(SystemFailedError):
         async with open_system(max_restarts=0) as system:
             ref = await system.start_child(child("a"))
@@ -262,7 +254,6 @@ async def test_no_restart_at_all() -> None:
 
 async def test_the_window_slides(autojump_clock: trio.testing.MockClock) -> None:
     """S20: crashes that lie apart never escalate, however many."""
-
     async with open_system() as system:
         team = await system.start_child(supervisor("team", children=[child("a")], max_restarts=1, max_seconds=1))
         for _ in range(6):
@@ -307,7 +298,6 @@ async def test_shutdown_kill_skips_the_grace() -> None:
 
 async def test_a_child_that_will_not_end_is_given_up(autojump_clock: trio.testing.MockClock) -> None:
     """S32, T02: it stands among the leftovers, by name; the supervisor, `stop` and the system go on without it."""
-
     release = trio.Event()
 
     async def swallows(ctx: ActorContext) -> None:
@@ -362,7 +352,6 @@ async def test_starting_a_sibling_while_starting_is_refused() -> None:
 
 async def test_the_report_names_every_transition_and_its_cause() -> None:
     """S68: started, crashed, restarted, stopped: in order, each caused by the one before."""
-
     async with open_system() as system, system.subscribe("a") as events:
         ref = await system.start_child(child("a"))
         await crash(ref)
@@ -380,7 +369,6 @@ async def test_the_report_names_every_transition_and_its_cause() -> None:
 
 async def test_killing_a_supervisor_leaves_nobody_waiting() -> None:
     """S48: the subtree goes with it, queued orders fail, the parent starts it anew."""
-
     async with open_system() as system:
         team = await system.start_child(supervisor("team", children=[child("a")]))
         a = team.child("a")
@@ -395,7 +383,6 @@ async def test_killing_a_supervisor_leaves_nobody_waiting() -> None:
 @given(st.lists(st.floats(0, 10), max_size=30), st.integers(0, 4), st.floats(0.1, 5))
 def test_the_restart_window_counts_what_lies_in_it(times: list[float], most: int, seconds: float) -> None:
     """S20: a restart is allowed as long as no more than `max_restarts` lie within `max_seconds`."""
-
     window = RestartWindow(most, seconds)
     times.sort()
     for place, now in enumerate(times):
@@ -405,7 +392,6 @@ def test_the_restart_window_counts_what_lies_in_it(times: list[float], most: int
 
 def test_never_is_never() -> None:
     """An error that can never succeed is not tried again, whatever the restart type."""
-
     failed = Exit("error", ValueError())
     assert not is_restarted("permanent", failed, "never")
     assert is_restarted("transient", failed, "default")

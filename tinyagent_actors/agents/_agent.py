@@ -11,6 +11,7 @@ import trio
 
 from tinyagent_actors._errors import AgentBusyError, SpecError
 from tinyagent_actors.actors import CancelCause, EventBus, Runtime, current_runtime
+from tinyagent_actors.agents._event_readers import Texts, UntilEnd
 from tinyagent_actors.agents._limits import Limits
 from tinyagent_actors.agents._listener import Listener, serve_listeners
 from tinyagent_actors.agents._model_call import ModelCall
@@ -18,7 +19,7 @@ from tinyagent_actors.agents._run import MessageQueue, Run, RunConfig
 from tinyagent_actors.agents._seed_call import SeedCall, StreamFn
 from tinyagent_actors.agents._stream_call import ProviderCall
 from tinyagent_actors.agents._transcript import to_messages
-from tinyagent_actors.events import AgentEndEvent, Event, Gap, MessageUpdateEvent, TextDelta
+from tinyagent_actors.events import Event, Gap
 from tinyagent_actors.messages import AssistantMessage, ImageContent, Message, Model, ThinkingLevel, UserMessage
 from tinyagent_actors.providers import SimpleStreamOptions, StreamOptions, stream_openrouter
 from tinyagent_actors.tools import Tool, to_tools
@@ -274,8 +275,7 @@ class Agent:
             over = trio.Event()
             current_runtime().start_detached(self._execute_apart, messages, scope, errors, over, name="agent run")
             try:
-                yield _until_end(subscription)
-                await over.wait()
+                yield UntilEnd(subscription)
             finally:
                 scope.cancel(reason="the stream was left")
                 with trio.CancelScope(shield=True):
@@ -287,7 +287,7 @@ class Agent:
     async def stream_text(self, prompt: object) -> AsyncIterator[AsyncIterator[str]]:
         """Run as `prompt` does, and read the pieces of text as they come. Leaving the block early ends the run."""
         async with self.stream(prompt) as events:
-            yield _texts(events)
+            yield Texts(events)
 
     def abort(self) -> None:
         """End the run, if there is one. Returns at once; `wait_for_idle` waits."""
@@ -397,16 +397,3 @@ def _with_images(
         raise SpecError("images", "can only stand beside a user's message")
     with_images = UserMessage(tuple(images))
     return (*before, attrs.evolve(last, content=(*last.content, *with_images.content)))
-
-
-async def _until_end(subscription: AsyncIterator[Event | Gap]) -> AsyncIterator[Event | Gap]:
-    async for event in subscription:
-        yield event
-        if isinstance(event, AgentEndEvent):
-            return
-
-
-async def _texts(events: AsyncIterator[Event | Gap]) -> AsyncIterator[str]:
-    async for event in events:
-        if isinstance(event, MessageUpdateEvent) and isinstance(event.assistant_message_event, TextDelta):
-            yield event.assistant_message_event.text

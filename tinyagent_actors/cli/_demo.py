@@ -25,7 +25,7 @@ from tinyagent_actors.cli._survey import FileFigures, list_files, shown
 from tinyagent_actors.messages import Model
 from tinyagent_actors.providers import Engine, StreamOptions, best_engine
 from tinyagent_actors.supervision import supervisor
-from tinyagent_actors.system import open_system, run
+from tinyagent_actors.system import System, open_system, run
 from tinyagent_actors.testing import open_endpoint
 
 MOST_AGENTS: Final = 256
@@ -76,7 +76,7 @@ class Survey:
         async with AsyncExitStack() as stack:
             model = self.model
             if model is None:
-                endpoint = await stack.enter_async_context(open_endpoint(self._policy(len(paths))))
+                endpoint = await stack.enter_async_context(open_endpoint(SurveyPolicy(self._hanging_share(len(paths)))))
                 model = Model("survey-policy", provider="custom", base_url=endpoint.url)
             self.endpoint = model.base_url or model.provider
             plan = Plan(
@@ -86,12 +86,15 @@ class Survey:
                 model,
                 StreamOptions(engine=self.engine),
                 crash=self.faults,
+                hanging_share=self._hanging_share(len(paths)),
             )
             await self._survey(plan)
 
-    def _policy(self, files: int) -> SurveyPolicy:
-        shares = 2 if files > self.agents > 1 else 1
-        return SurveyPolicy(hanging_share=shares if self.faults else None)
+    def _hanging_share(self, files: int) -> int | None:
+        """Give the share that meets the tool that hangs: the second, if there are two."""
+        if not self.faults:
+            return None
+        return 2 if files > 1 and self.agents > 1 else 1
 
     async def _survey(self, plan: Plan) -> None:
         events: Subscription | None = None
@@ -101,10 +104,10 @@ class Survey:
                 events = system.runtime.bus.open_subscription("**", policy=block(65_536))
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._follow, events)
-                    if plan.files:
-                        team = await system.start_child(supervisor("team"))
-                        lead = await team.start_child(lead_spec(team, plan))
-                        self.files = await lead.ask("survey")
+                    try:
+                        await self._ask_the_lead(system, plan)
+                    except TinyAgentError as error:
+                        self.error = error
                     nursery.cancel_scope.cancel()
         finally:
             while events is not None and (event := events.next_nowait()) is not None:
@@ -112,6 +115,12 @@ class Survey:
             self.view.show(self.tally)
             if system is not None:
                 self.leftovers = system.leftovers()
+
+    async def _ask_the_lead(self, system: System, plan: Plan) -> None:
+        if plan.files:
+            team = await system.start_child(supervisor("team"))
+            lead = await team.start_child(lead_spec(team, plan))
+            self.files = await lead.ask("survey")
 
     async def _follow(self, events: Subscription) -> None:
         """Count events as they come, and show how it stands."""

@@ -47,6 +47,8 @@ class Plan:
     options: StreamOptions
     crash: bool
     """Whether one reader is made to crash in mid-work."""
+    hanging_share: int | None = None
+    """The share that meets the tool that hangs; another one's reader is made to crash, if there is another."""
 
     def shares(self) -> tuple[Share, ...]:
         """Split the files into shares."""
@@ -180,9 +182,13 @@ class Lead:
         if not reader.is_monitored:
             self._team.child(reader.name).monitor()
             reader.is_monitored = True
-        if self._plan.crash and self._may_crash:
+        if self._plan.crash and self._may_crash and self._is_fit_to_crash(reader):
             self._may_crash = False
             reader.crash.set()
+
+    def _is_fit_to_crash(self, reader: _Reader) -> bool:
+        is_hanging = reader.share is not None and reader.share.number == self._plan.hanging_share
+        return not is_hanging or len(self._plan.shares()) == 1
 
     def share_over(self, message: ShareOver) -> None:
         """Hand out the next share, or this one again if something is missing."""

@@ -107,7 +107,13 @@ def run(async_fn: Callable[[*ArgsT], Awaitable[ResultT]], *args: *ArgsT, **trio_
             _leave_behind(runtimes)
 
     with _handlers(signals):
-        return trio.run(main, **trio_options)
+        try:
+            return trio.run(main, **trio_options)
+        except BaseExceptionGroup as group:
+            # The signal's exception may have passed through nurseries of the program's own.
+            if signals.count and group.split((KeyboardInterrupt, SystemExit))[1] is None:
+                raise signals.exception() from group
+            raise
 
 
 def _leave_behind(runtimes: list[Runtime]) -> None:

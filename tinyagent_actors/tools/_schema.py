@@ -59,7 +59,7 @@ def read_signature(function: Callable[..., Any], name: str) -> Signature:
     arguments: dict[str, Any] = {}
     for parameter in inspect.signature(function).parameters.values():
         hint = hints.get(parameter.name)
-        if hint is ToolContext:
+        if hint is ToolContext or hint == ToolContext | None:
             context_name = parameter.name
             continue
         if hint is None or parameter.kind in (
@@ -146,11 +146,13 @@ class _Maker:
 
     def _members(self, hint: Any, where: str) -> dict[str, tuple[Any, bool]]:
         """Give type and whether it is required of each member."""
-        if typing.is_typeddict(hint):
+        try:
             hints = typing.get_type_hints(hint)
+        except (NameError, TypeError) as error:
+            raise ToolDefinitionError(self.tool, f"{where}: its hints cannot be resolved: {error}") from error
+        if typing.is_typeddict(hint):
             return {name: (hints[name], name in hint.__required_keys__) for name in hints}
         if isinstance(hint, type) and attrs.has(hint):
-            hints = typing.get_type_hints(hint)
             return {
                 field.name: (hints.get(field.name, Any), field.default is attrs.NOTHING) for field in attrs.fields(hint)
             }

@@ -1,0 +1,196 @@
+"""The seed's Agent, without a system."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+import trio
+
+from tinyagent_actors import (
+    Agent,
+    AgentBusyError,
+    AgentOptions,
+    AgentTool,
+    AgentToolResult,
+    Model,
+    ProviderError,
+    SpecError,
+    UserMessage,
+    stream_openrouter,
+)
+from tinyagent_actors.testing import CallSpec, Delivery, Endpoint, Reply, open_endpoint
+
+SLOW = Reply(text="x" * 500, delivery=Delivery(delay_between=0.02))
+
+
+async def add(tool_call_id: str, args: dict[str, Any], signal: Any, on_update: Any) -> AgentToolResult:
+    on_update("adding")
+    assert not signal.is_set()
+    return AgentToolResult(content=[{"type": "text", "text": str(args["a"] + args["b"])}])
+
+
+SUM = AgentTool(
+    name="sum",
+    description="Add",
+    parameters={
+        "type": "object",
+        "properties": {"a": {"type": "number"}, "b": {"type": "number"}},
+        "required": ["a", "b"],
+    },
+    execute=add,
+)
+
+
+def make(endpoint: Endpoint, **options: Any) -> Agent:
+    agent = Agent(AgentOptions(**options))
+    agent.set_model(Model("scripted", provider="custom", base_url=endpoint.url))
+    agent.set_system_prompt("Be brief.")
+    return agent
+
+
+@pytest.mark.parametrize("stream_fn", [None, stream_openrouter])
+async def test_prompt_text_with_a_tool(stream_fn: Any) -> None:
+    """Mission 1: a tool of the seed's shape runs, its result reaches the model, listeners hear it all, raising ones too."""
+    calls = Reply(tool_calls=[CallSpec(name="sum", arguments={"a": 2, "b": 3})])
+    async with open_endpoint([calls, Reply(text="5")]) as endpoint:
+        agent = make(endpoint, stream_fn=stream_fn)
+        agent.set_tools([SUM])
+        heard: list[str] = []
+
+        def listen(event: Any) -> None:
+            heard.append(event.type)
+
+        unsubscribe = agent.subscribe(listen)
+        assert await agent.prompt_text("2 + 3?") == "5"
+        unsubscribe()
+        messages = endpoint.requests[1].json["messages"]
+
+    assert heard[0] == "agent_start"
+    assert heard[-1] == "agent_end"
+    assert "tool_execution_update" in heard
+    assert [message["role"] for message in messages] == ["system", "user", "assistant", "tool"]
+    assert messages[3]["content"] == "5"
+
+
+async def test_a_raising_or_slow_listener_reaches_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    """Mission 7: it is logged and stays; the run neither fails nor waits."""
+    async with open_endpoint([Reply(text="one")]) as endpoint:
+        agent = make(endpoint)
+
+        def raises(_event: Any) -> None:
+            raise ValueError("listener")
+
+        agent.subscribe(raises)
+        with caplog.at_level(logging.ERROR, "tinyagent_actors"):
+            assert await agent.prompt_text("?") == "one"
+
+    assert "a listener raised" in caplog.text
+
+
+async def test_abort_ends_the_run_and_keeps_what_came() -> None:
+    """Mission 3: after `abort` the socket is closed and no further request is made."""
+    async with open_endpoint([SLOW, Reply(text="next")]) as endpoint:
+        agent = make(endpoint)
+
+        def stop(event: Any) -> None:
+            if event.type == "message_update":
+                agent.abort()
+
+        unsubscribe = agent.subscribe(stop)
+        answer = await agent.prompt("go")
+        unsubscribe()
+        with trio.fail_after(5):
+            await endpoint.wait_for(lambda now: now.disconnects == 1)
+
+        assert answer.stop_reason == "aborted"
+        assert answer.text
+        assert await agent.prompt_text("next?") == "next"
+
+
+async def test_leaving_a_stream_ends_the_run() -> None:
+    """Mission 4: nothing of it is left."""
+    async with open_endpoint([SLOW]) as endpoint:
+        agent = make(endpoint)
+        async with agent.stream_text("go") as texts:
+            async for _ in texts:
+                break
+        await agent.wait_for_idle()
+        with trio.fail_after(5):
+            await endpoint.wait_for(lambda now: now.disconnects == 1)
+
+
+async def test_a_provider_error_is_data_of_prompt_and_raised_by_prompt_text() -> None:
+    """The message carries it; a caller of `prompt_text` wants text or an exception."""
+    async with open_endpoint([Reply.rate_limited(1), Reply.rate_limited(1)]) as endpoint:
+        agent = make(endpoint)
+        answer = await agent.prompt("?")
+        assert answer.error is not None
+        assert agent.state.error == answer.error.message
+        with pytest.raises(ProviderError):
+            await agent.prompt_text("?")
+
+
+async def test_steering_and_follow_ups_enter_where_they_should() -> None:
+    """Steering at the next request, follow-ups when the agent would stop."""
+    calls = Reply(tool_calls=[CallSpec(name="sum", arguments={"a": 2, "b": 3})])
+    async with open_endpoint([calls, Reply(text="5"), Reply(text="bye")]) as endpoint:
+        agent = make(endpoint)
+        agent.set_tools([SUM])
+
+        def steer(event: Any) -> None:
+            if event.type == "tool_execution_start":
+                agent.steer("in German")
+                agent.follow_up("and now?")
+
+        agent.subscribe(steer)
+        assert await agent.prompt_text("2 + 3?") == "bye"
+        second = [message["role"] for message in endpoint.requests[1].json["messages"]]
+
+    assert second == ["system", "user", "assistant", "tool", "user"]
+
+
+async def test_one_run_at_a_time_and_the_rest_of_the_face() -> None:
+    """A second prompt is refused; transcript and queues can be set, continued and cleared."""
+    async with open_endpoint([SLOW, Reply(text="on")]) as endpoint:
+        agent = make(endpoint, session_id="s")
+        async with agent.stream("go") as events:
+            async for event in events:
+                if event.type == "message_update":
+                    break
+            with pytest.raises(AgentBusyError):
+                await agent.prompt("me too")
+        agent.reset()
+        with pytest.raises(SpecError):
+            await agent.continue_()
+        agent.replace_messages([{"role": "user", "content": "hello"}])
+        agent.append_message(UserMessage("there"))
+        answer = await agent.continue_()
+
+        assert answer.text == "on"
+        assert [message.role for message in agent.state.messages] == ["user", "user", "assistant"]
+        assert agent.session_id == "s"
+
+
+async def test_a_stream_function_of_ones_own() -> None:
+    """Anything that is awaited, iterated and has a `result()` answers: dicts of the seed's shape are read."""
+
+    class Response:
+        async def __aiter__(self) -> Any:
+            yield {"type": "start"}
+            yield {"type": "text_start", "content_index": 0}
+            yield {"type": "text_delta", "content_index": 0, "delta": "hi"}
+            yield {"type": "text_end", "content_index": 0, "content": "hi"}
+            yield {"type": "done", "reason": "stop"}
+
+        async def result(self) -> dict[str, Any]:
+            return {"role": "assistant", "content": [{"type": "text", "text": "hi"}], "stop_reason": "complete"}
+
+    async def stream_fn(_model: Any, _context: Any, _options: Any) -> Response:
+        return Response()
+
+    agent = Agent(AgentOptions(stream_fn=stream_fn))
+    agent.set_model(Model("mine"))
+
+    assert await agent.prompt_text("?") == "hi"

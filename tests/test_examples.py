@@ -1,0 +1,75 @@
+"""Every example and every program in the documentation runs, and prints what it says it prints."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import trio
+
+from tinyagent_actors.testing import CallSpec, Reply, open_endpoint
+
+pytestmark = pytest.mark.process
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(program: Path | str, **environ: str) -> str:
+    words = [str(program)] if isinstance(program, Path) else ["-c", program]
+    done = subprocess.run(
+        [sys.executable, *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environ},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+
+
+def test_the_first_agent_of_the_readme() -> None:
+    """The README's program answers."""
+    (program,) = blocks("README.md", "python")
+
+    assert run(program) == "Four.\n"
+
+
+def test_the_counter() -> None:
+    """The tutorial's first program prints what the tutorial says."""
+    assert run(ROOT / "examples" / "counter.py") == blocks("docs/tutorial/first-team.md", "text")[0]
+
+
+def test_the_team() -> None:
+    """The tutorial's second program."""
+    lines = run(ROOT / "examples" / "team.py").splitlines()
+
+    assert lines == ["Four.", "Four.", "/team/reader: word_count -> 4", "/team/writer: word_count -> 4"]
+
+
+def test_testing_an_agent() -> None:
+    """The how-to's program prints what the page says."""
+    (program,) = blocks("docs/how-to/test-an-agent.md", "python")
+
+    assert run(program) == blocks("docs/how-to/test-an-agent.md", "text")[0]
+
+
+async def test_the_quick_start() -> None:
+    """The seed's quick start runs against an endpoint that `OPENROUTER_BASE_URL` names."""
+    script = [Reply(tool_calls=[CallSpec(name="sum", arguments={"a": 2, "b": 3})]), Reply(text="5")]
+    async with open_endpoint(script) as endpoint:
+        said = await trio.to_thread.run_sync(
+            lambda: run(ROOT / "examples" / "quick_start.py", OPENROUTER_BASE_URL=endpoint.url, OPENROUTER_API_KEY="k")
+        )
+
+    assert said.splitlines()[-1] == "5"
+    assert "Event: tool_execution_end" in said
