@@ -351,7 +351,7 @@ async def test_starting_a_sibling_while_starting_is_refused() -> None:
 
 
 async def test_the_report_names_every_transition_and_its_cause() -> None:
-    """S68: started, crashed, restarted, stopped: in order, each caused by the one before."""
+    """S68: started, crashed, restarted, stopped: in order, each caused by the one before. The lost message is told by the way."""
     async with open_system() as system, system.subscribe("a") as events:
         ref = await system.start_child(child("a"))
         await crash(ref)
@@ -360,7 +360,9 @@ async def test_the_report_names_every_transition_and_its_cause() -> None:
         told: list[Any] = []
         while (event := events.next_nowait()) is not None:
             told.append(event)
+        lost = told.pop(2)
 
+        assert (lost.reason, lost.cause) == ("crashed_in_hand", told[1].seq)
         kinds = [ActorStartedEvent, ActorCrashedEvent, ActorRestartedEvent, ActorStoppedEvent]
         assert [type(event) for event in told] == kinds
         assert [event.cause for event in told[1:]] == [event.seq for event in told[:-1]]

@@ -12,7 +12,15 @@ from tinyagent_actors.actors._monitor import Down, Monitor
 from tinyagent_actors.actors._pattern import path_matcher
 from tinyagent_actors.actors._ref import ActorRef, current_cell
 from tinyagent_actors.actors._reply_slot import Envelope, ReplySlot
-from tinyagent_actors.actors._runtime import CLOSE_GRACE, Place, Resource, Runtime, current_place, current_runtime
+from tinyagent_actors.actors._runtime import (
+    CLOSE_GRACE,
+    Place,
+    Resource,
+    Runtime,
+    current_place,
+    current_runtime,
+    runtime_of_run,
+)
 from tinyagent_actors.actors._spec import (
     ChildLike,
     ChildSpec,
@@ -77,6 +85,7 @@ __all__ = [
     "current_place",
     "current_runtime",
     "path_matcher",
+    "runtime_of_run",
     "to_child_spec",
     "to_child_specs",
 ]

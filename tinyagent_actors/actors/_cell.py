@@ -3,19 +3,20 @@
 The boundary. The body runs in a cancel scope of its own; its exception is caught *outside* that scope (inside, a group of
 `Cancelled` and something else would leave the scope and kill the supervisor's nursery). What is `Cancelled` passes on;
 every other leaf becomes the `Exit`. `KeyboardInterrupt` and `SystemExit` besides stop the whole system in order. The
-end is told exactly once, synchronously, in a `finally`, so that it is told under cancellation as well.
+end is told exactly once, synchronously, in a `finally`, so that it is told under cancellation as well. Ctrl-C reaches the
+body, but not the boundary around it: an end that was seen and not told would be waited for without end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextvars import Context
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import trio
 
-from tinyagent_actors._errors import RestartIntensityExceededError, StartFailedError, StartTimeoutError
+from tinyagent_actors._errors import RestartIntensityExceededError, StartFailedError
 from tinyagent_actors.actors._exit import CancelCause, Exit, Ignore, as_fact
 from tinyagent_actors.actors._runtime import Runtime, current_place
 from tinyagent_actors.events import (
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from tinyagent_actors.actors._context import ActorContext
     from tinyagent_actors.actors._monitor import Monitor
 
-_FROM_OUTSIDE = CancelCause("an outer scope", "cancelled from outside", "outer")
+_UNKNOWN: Final = CancelCause("an outer scope", "cancelled from outside", "outer")
 
 Body = Callable[["ActorContext"], Awaitable[object]]
 
@@ -56,8 +57,10 @@ class Cell:
     leftover: int = attrs.field(default=0, init=False, repr=False)
     """Its entry among the leftovers, once it was given up; 0 for none."""
     task: trio.lowlevel.Task | None = attrs.field(default=None, init=False, repr=False)
+    _failure: StartFailedError | None = attrs.field(default=None, init=False, repr=False)
     _context: ActorContext | None = attrs.field(default=None, init=False, repr=False)
-    _monitors: dict[int, Monitor] | None = attrs.field(default=None, init=False, repr=False)
+    _watched_by: dict[Monitor, None] | None = attrs.field(default=None, init=False, repr=False)
+    _watches: dict[Monitor, None] | None = attrs.field(default=None, init=False, repr=False)
     _waiting: trio.lowlevel.ParkingLot | None = attrs.field(default=None, init=False, repr=False)
     _on_stopping: trio.Event | None = attrs.field(default=None, init=False, repr=False)
 
@@ -84,51 +87,46 @@ class Cell:
     def spawn(self, nursery: trio.Nursery, body: Body, context: ActorContext) -> None:
         """Start the task of this incarnation, in a fresh context, as the supervisor's own task."""
         self._context = context
-        Context().run(lambda: nursery.start_soon(self._run, body, name=self.address.path))
+        Context().run(lambda: nursery.start_soon(self._run, body, context, name=self.address.path))
 
-    async def _run(self, body: Body) -> None:
-        assert self._context is not None
+    @trio.lowlevel.enable_ki_protection
+    async def _run(self, body: Body, context: ActorContext) -> None:
         current_place.set(self)
         self.task = trio.lowlevel.current_task()
         error: BaseException | None = None
         try:
             with self.scope:
-                await body(self._context)
-        except GeneratorExit:
+                await _run_unprotected(body, context)
+        except GeneratorExit as raised:
+            error = raised
             raise
         except BaseException as raised:  # noqa: BLE001  # the boundary: every end becomes an Exit
             cancelled, error = _split(raised)
             if cancelled is not None:
-                self.cancelling = self.cancelling or self.address.owner.cancelling or _FROM_OUTSIDE
+                self.cancelling = self.cancelling or self.address.owner.cancelling or _outer_cause(cancelled)
                 raise cancelled from None
         finally:
-            self.task = None
-            self.runtime.leftovers.remove(self.leftover)
-            self.tell_end(self.exit_for(error))
+            if trio.lowlevel.in_trio_task():  # else it is a coroutine that is thrown away, and nobody is there to hear
+                self.runtime.leftovers.remove(self.leftover)
+                self.tell_end(self.exit_for(error))
 
-    @trio.lowlevel.enable_ki_protection
     def exit_for(self, error: BaseException | None) -> Exit:
         """Give the exit of a body that raised `error`, or returned, or was cancelled."""
         if isinstance(error, Ignore) and not self.has_started:
             return Exit("normal", error, started=False)
         if isinstance(error, RestartIntensityExceededError):
-            return Exit("shutdown", error)
+            return Exit("shutdown", error, None, self.has_started)
         if error is not None:
-            fatal = _fatal_leaf(error)
-            if fatal is not None:
-                self.runtime.fail_fatally(fatal)
             return Exit("error", error, self.cancelling or self.stopping, self.has_started)
         if self.cancelling is not None:
-            reason = "shutdown" if self.cancelling.source == "stop" else "killed"
-            failed = None if self.has_started else self._start_error()
-            return Exit(reason, failed, self.cancelling, self.has_started)  # type: ignore[arg-type]  # both are reasons
-        return Exit("shutdown" if self.stopping else "normal", None, self.stopping)
+            is_meant = self.cancelling.source == "stop"
+            return Exit("shutdown" if is_meant else "killed", self._start_failure(), self.cancelling, self.has_started)
+        if self.stopping is not None:
+            return Exit("shutdown", None, self.stopping, self.has_started)
+        return Exit("normal")
 
-    def _start_error(self) -> BaseException | None:
-        cause = self.cancelling
-        if cause is not None and cause.source == "start_timeout":
-            return StartTimeoutError(self.path, seconds=float(cause.why))
-        return StartFailedError(self.path)
+    def _start_failure(self) -> StartFailedError | None:
+        return None if self.has_started else self._failure or StartFailedError(self.path)
 
     @trio.lowlevel.enable_ki_protection
     def tell_started(self, value: object = None) -> None:
@@ -145,25 +143,35 @@ class Cell:
         """Tell everybody how it ended: the asker in hand, the events, the monitors, those who wait, the owner. Once."""
         if self.exit is not None:
             return
-        if exit.reason in ("normal", "shutdown") and exit.started:
+        if exit.reason == "normal" and exit.started:
             self.tell_started()
         self.exit = exit
+        self.task = None
+        self._publish_end(exit)
         if self._context is not None:
             self._context.end(exit)
-        self._publish_end(exit)
-        for monitor in tuple((self._monitors or {}).values()):
+        for monitor in tuple(self._watches or ()):
+            monitor.demonitor()
+        for monitor in tuple(self._watched_by or ()):
             monitor.fire(exit)
-        self._monitors = None
+        self._watches = self._watched_by = None
         if self._waiting is not None:
             self._waiting.unpark_all()
+        if exit.fatal is not None:
+            self.runtime.fail_fatally(exit.fatal)
         self.address.owner.child_exited(self)
 
     def _publish_end(self, exit: Exit) -> None:  # noqa: A002  # the field term
         cause = exit.cause
+        reason: str = exit.reason
+        if exit.is_ignored:
+            reason = "ignored"
+        elif exit.is_abnormal and not exit.started:
+            reason = "start_failed"
         self.publish(
             ActorCrashedEvent if exit.is_abnormal else ActorStoppedEvent,
             incarnation=self.incarnation,
-            reason=exit.reason,
+            reason=reason,
             error=as_fact(exit.error),
             by=cause and cause.by,
             why=cause and cause.why,
@@ -178,11 +186,31 @@ class Cell:
             if self._on_stopping is not None:
                 self._on_stopping.set()
 
-    def cancel(self, cause: CancelCause) -> None:
-        """Cancel it. The record is set first, so that the boundary can say by whom; the first cause stays."""
+    def cancel(self, cause: CancelCause, failure: StartFailedError | None = None) -> None:
+        """Cancel it. The record is set first, so that the boundary can say by whom; the first cause stays.
+
+        Args:
+            cause: Who, why, through what.
+            failure: What its start has failed with, if it has not started.
+        """
         if self.cancelling is None and self.exit is None:
             self.cancelling = cause
+            self._failure = failure
         self.scope.cancel(reason=f"{cause.source} by {cause.by}")
+
+    def abandon(self, name: str | None) -> None:
+        """Give it up: it was cancelled and does not end. Its end is told, though its task still runs.
+
+        Args:
+            name: What stands for it among the leftovers; None if what holds it stands there already.
+        """
+        if self.exit is not None:
+            return
+        if name is not None:
+            self.leftover = self.runtime.leftovers.add("tasks", name)
+        self.runtime.wait_graph.forget(self.path)
+        cause = self.cancelling or self.address.owner.cancelling or _UNKNOWN
+        self.tell_end(Exit("killed", self._start_failure(), cause, self.has_started, abandoned=True))
 
     async def wait_stopping(self) -> None:
         """Wait until it is asked to stop."""
@@ -202,19 +230,40 @@ class Cell:
             await self._waiting.park()
         return self.exit
 
-    def watch(self, monitor: Monitor) -> None:
-        """Add a monitor; of an incarnation that has ended it fires at once."""
-        if self.exit is not None:
-            monitor.fire(Exit("noproc"))
-            return
-        if self._monitors is None:
-            self._monitors = {}
-        self._monitors[id(monitor)] = monitor
+    def watches(self, monitor: Monitor) -> None:
+        """Remember a monitor that this incarnation has set: it ends with it."""
+        if self._watches is None:
+            self._watches = {}
+        self._watches[monitor] = None
 
-    def forget(self, monitor: Monitor) -> None:
-        """Take a monitor away."""
-        if self._monitors is not None:
-            self._monitors.pop(id(monitor), None)
+    def watches_no_more(self, monitor: Monitor) -> None:
+        """Forget a monitor that this incarnation had set."""
+        if self._watches is not None:
+            self._watches.pop(monitor, None)
+
+    def watched_by(self, monitor: Monitor) -> None:
+        """Remember a monitor that waits for the end of this incarnation."""
+        if self._watched_by is None:
+            self._watched_by = {}
+        self._watched_by[monitor] = None
+
+    def watched_no_more(self, monitor: Monitor) -> None:
+        """Forget a monitor that waited for the end of this incarnation."""
+        if self._watched_by is not None:
+            self._watched_by.pop(monitor, None)
+
+
+@trio.lowlevel.disable_ki_protection
+async def _run_unprotected(body: Body, context: ActorContext) -> None:
+    await body(context)
+
+
+def _outer_cause(cancelled: BaseException) -> CancelCause:
+    """Give what Trio knows of a cancel that nobody of ours ordered; its own reason text may hold anything, so not that."""
+    while isinstance(cancelled, BaseExceptionGroup):
+        cancelled = cancelled.exceptions[0]
+    source = getattr(cancelled, "source", "unknown")
+    return CancelCause(_UNKNOWN.by, f"{_UNKNOWN.why} ({source})", _UNKNOWN.source)
 
 
 def _split(raised: BaseException) -> tuple[BaseException | None, BaseException | None]:
@@ -227,11 +276,3 @@ def _split(raised: BaseException) -> tuple[BaseException | None, BaseException |
             rest = rest.exceptions[0]
         return cancelled, rest
     return None, raised
-
-
-def _fatal_leaf(error: BaseException) -> BaseException | None:
-    if isinstance(error, KeyboardInterrupt | SystemExit):
-        return error
-    if isinstance(error, BaseExceptionGroup):
-        return next((leaf for part in error.exceptions if (leaf := _fatal_leaf(part)) is not None), None)
-    return None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
-import trio
+from trio.lowlevel import checkpoint, checkpoint_if_cancelled, current_task
 
 from tinyagent_actors._errors import ActorDiedError, ActorStoppedError, NotAnsweredError
 from tinyagent_actors.actors._exit import as_fact
+from tinyagent_actors.actors._mailbox import FREE_IN_A_ROW, Item
 from tinyagent_actors.actors._ref import ActorRef
 from tinyagent_actors.actors._reply_slot import Envelope, ReplySlot
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from tinyagent_actors.actors._runtime import Runtime
 
 
+_FIRST_SWEEP: Final = 64
+
+
 @attrs.define(eq=False)
 class ActorContext:
     """One incarnation's own view of itself."""
@@ -25,9 +29,11 @@ class ActorContext:
     ref: ActorRef
     """The actor itself, this incarnation."""
     cell: Cell = attrs.field(repr=False)
-    _in_hand: Envelope | None = attrs.field(default=None, init=False, repr=False)
-    """The ask that was pulled last, until it is answered, deferred or passed by."""
+    in_hand: Item | None = attrs.field(default=None, init=False, repr=False)
+    """The message that was pulled last as it came, until the next pull; an ask only until it is deferred."""
     _deferred: set[ReplySlot] | None = attrs.field(default=None, init=False, repr=False)
+    _sweep_at: int = attrs.field(default=_FIRST_SWEEP, init=False, repr=False)
+    """At how many deferred asks those that were answered are forgotten."""
     _was_told_to_stop: bool = attrs.field(default=False, init=False, repr=False)
     deadline: float = attrs.field(default=float("inf"), init=False)
     """When the asker of the message in hand stops waiting, on Trio's clock."""
@@ -66,8 +72,8 @@ class ActorContext:
 
     def reply(self, value: object) -> None:
         """Answer the ask in hand; of a message that was told, ignored. A second reply is a dead letter."""
-        if self._in_hand is not None:
-            self._in_hand.slot.reply(value)
+        if isinstance(self.in_hand, Envelope):
+            self.in_hand.slot.reply(value)
 
     def defer_reply(self) -> ReplySlot:
         """Take the answer of the ask in hand upon oneself: answer it later, from any task.
@@ -77,29 +83,39 @@ class ActorContext:
         Raises:
             RuntimeError: There is no ask in hand.
         """
-        if self._in_hand is None:
+        slot = self.take_reply()
+        if slot is None:
             message = "there is no ask in hand whose reply could be deferred"
             raise RuntimeError(message)
-        slot, self._in_hand = self._in_hand.slot, None
-        if self._deferred is None:
-            self._deferred = set()
-        self._deferred = {open_slot for open_slot in self._deferred if not open_slot.is_answered}
-        self._deferred.add(slot)
         return slot
 
     def take_reply(self) -> ReplySlot | None:
         """Take the answer of the message in hand upon oneself, as `defer_reply`; None if it was told."""
-        return None if self._in_hand is None else self.defer_reply()
+        if not isinstance(self.in_hand, Envelope):
+            return None
+        slot, self.in_hand = self.in_hand.slot, None
+        if self._deferred is None:
+            self._deferred = set()
+        elif len(self._deferred) >= self._sweep_at:
+            self._deferred = {kept for kept in self._deferred if not (kept.is_answered or kept.is_withdrawn)}
+            self._sweep_at = max(_FIRST_SWEEP, 2 * len(self._deferred))
+        self._deferred.add(slot)
+        return slot
 
     async def next_control(self) -> Any:
         """Wait for the next control message, leaving work queued; for an actor that is busy. Cancelling it loses nothing.
 
         Returns:
             A `Down` or what else was posted; once, when the actor is asked to stop, the `CancelCause`.
+
+        Raises:
+            ActorStoppedError: This incarnation was given up; the control lane is another's.
         """
         mailbox = self.cell.address.mailbox
-        await trio.lowlevel.checkpoint_if_cancelled()
+        await checkpoint_if_cancelled()
         while True:
+            if self.cell.exit is not None:
+                raise ActorStoppedError(self.path, self.cell.exit.reason)
             message = mailbox.take_control()
             if message is not None:
                 return message
@@ -108,33 +124,44 @@ class ActorContext:
                 return mailbox.stopping
             await mailbox.wait()
 
+    def take_in_hand(self, envelope: Envelope) -> Any:
+        """Hold an ask from now on; give what was asked."""
+        self.in_hand = envelope
+        self.deadline = envelope.slot.deadline
+        if envelope.cause is not None:
+            self.cell.event = envelope.cause
+        return envelope.message
+
     def pass_by(self) -> None:
         """Acknowledge the message in hand; an ask without an answer fails with `NotAnsweredError`."""
-        envelope, self._in_hand = self._in_hand, None
-        if envelope is not None:
+        item, self.in_hand = self.in_hand, None
+        if isinstance(item, Envelope):
             self.deadline = float("inf")
-            if not envelope.slot.is_answered:
-                envelope.slot.fail(NotAnsweredError(self.ref.path))
-
-    def take_in_hand(self, envelope: Envelope) -> None:
-        """Hold an ask until it is answered, deferred or passed by."""
-        self._in_hand = envelope
-        self.deadline = envelope.slot.deadline
+            if not item.slot.is_answered:
+                item.slot.fail(NotAnsweredError(self.path))
 
     def end(self, exit: Exit) -> None:  # noqa: A002  # the field term
-        """Settle the asks of this incarnation, which has ended: what is open fails."""
-        if not exit.is_abnormal:
+        """Settle what this incarnation, which has ended, had in hand: open asks fail, a lost message is a dead letter."""
+        if self.cell.cancelling is None and exit.error is None:
             self.pass_by()
         open_slots = list(self._deferred or ())
-        self._deferred = None
-        if self._in_hand is not None:
-            open_slots.append(self._in_hand.slot)
-            self._in_hand = None
+        if exit.is_abnormal:
+            self._lose()
+        if isinstance(self.in_hand, Envelope):
+            open_slots.append(self.in_hand.slot)
+        self._deferred = self.in_hand = None
         for slot in open_slots:
             if exit.is_abnormal:
                 slot.fail(ActorDiedError(self.path, reason=exit.reason, cause=as_fact(exit.error)))
             else:
                 slot.fail(ActorStoppedError(self.path, exit.reason))
+
+    def _lose(self) -> None:
+        """Make a dead letter of the message in hand, if it was not answered (S62)."""
+        item = self.in_hand
+        if isinstance(item, tuple) or (item is not None and not item.slot.is_answered):
+            message = item[0] if isinstance(item, tuple) else item.message
+            self.runtime.dead_letters.add(self.path, message, "crashed_in_hand", cause=self.cell.event)
 
 
 @attrs.define(eq=False)
@@ -142,6 +169,8 @@ class MessageIterator:
     """An actor's messages. The next pull, or the actor's return, acknowledges the message in hand."""
 
     _context: ActorContext
+    _free: int = attrs.field(default=0, init=False, repr=False)
+    """How many more receives in a row need be no full checkpoints."""
 
     def __aiter__(self) -> MessageIterator:
         return self
@@ -155,31 +184,47 @@ class MessageIterator:
         """
         context = self._context
         cell = context.cell
-        if context._in_hand is not None:  # noqa: SLF001  # the two are one thing in two classes
+        if isinstance(context.in_hand, Envelope):
             context.pass_by()
-        if not cell.has_started:
-            cell.tell_started()
+        context.in_hand = None
+        if self._free:
+            self._free -= 1
+            await checkpoint_if_cancelled()
+        else:
+            await self._begin_row()
         mailbox = cell.address.mailbox
-        await mailbox.pace()
         while True:
-            message = mailbox.take_control()
-            if message is not None:
-                return message
+            if cell.exit is not None:
+                raise StopAsyncIteration  # it was given up; the mailbox is another incarnation's
+            if mailbox.control:
+                return mailbox.control.popleft()
             if mailbox.stopping is not None:
                 raise StopAsyncIteration
-            item = mailbox.take_work()
-            if item is None:
-                if trio.lowlevel.current_task() is not cell.task:
-                    message = f"only the task of {cell.path} itself may pull its messages"
-                    raise RuntimeError(message)
+            if not mailbox.work:
+                self._check_task()
                 await mailbox.wait()
-            elif isinstance(item, tuple):
+                self._free = FREE_IN_A_ROW
+                continue
+            item = mailbox.work.popleft()
+            if mailbox.senders:
+                mailbox.admit()
+            if isinstance(item, tuple):  # a tell: the path of nearly every message, so without a call
+                context.in_hand = item
                 message, cause = item
                 if cause is not None:
                     cell.event = cause
                 return message
-            else:
-                context.take_in_hand(item)
-                if item.cause is not None:
-                    cell.event = item.cause
-                return item.message
+            if not item.slot.is_withdrawn:
+                return context.take_in_hand(item)
+
+    async def _begin_row(self) -> None:
+        self._check_task()
+        self._context.cell.tell_started()
+        self._free = FREE_IN_A_ROW
+        await checkpoint()
+
+    def _check_task(self) -> None:
+        cell = self._context.cell
+        if cell.exit is None and current_task() is not cell.task:
+            message = f"only the task of {cell.path} itself may pull its messages"
+            raise RuntimeError(message)

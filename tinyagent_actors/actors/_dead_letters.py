@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -17,9 +18,9 @@ _TARGETS: Final = 10_000
 
 
 @attrs.define(eq=False)
-class _Window:
-    since: float
-    told: int = 0
+class _Target:
+    told: deque[float] = attrs.field(factory=lambda: deque(maxlen=PER_SECOND))
+    """When the latest were told."""
     untold: int = 0
 
 
@@ -28,35 +29,37 @@ class DeadLetters:
     """The office of dead letters of one system."""
 
     _bus: EventBus
-    _windows: dict[str, _Window] = attrs.field(factory=dict, init=False)
+    _targets: dict[str, _Target] = attrs.field(factory=dict, init=False)
     count: int = attrs.field(default=0, init=False)
     """How many there were so far."""
 
     def add(self, path: str, message: object, reason: str, *, cause: int | None = None) -> None:
-        """Count a message to `path` that nobody will handle, and tell it unless too many were told this second."""
+        """Count a message to `path` that nobody will handle, and tell it unless too many were told this second.
+
+        What was not told is told with the next that is (`DeadLetterEvent.count`), or at the end of the system.
+        """
         self.count += 1
+        target = self._targets.get(path) or self._new_target(path)
         now = trio.current_time()
-        window = self._windows.get(path)
-        if window is None:
-            if len(self._windows) >= _TARGETS:
-                self._windows.clear()
-            window = self._windows[path] = _Window(now)
-        if now - window.since >= 1.0:
-            window.since, window.told = now, 0
-        if window.told >= PER_SECOND:
-            window.untold += 1
+        if len(target.told) == PER_SECOND and now - target.told[0] < 1.0:
+            target.untold += 1
             return
-        window.told += 1
-        count, window.untold = window.untold + 1, 0
+        target.told.append(now)
+        count, target.untold = target.untold + 1, 0
         self._bus.publish(
             DeadLetterEvent, path, message_type=type(message).__name__, reason=reason, count=count, cause=cause
         )
 
+    def _new_target(self, path: str) -> _Target:
+        if len(self._targets) >= _TARGETS:
+            self.flush()
+            self._targets.clear()
+        target = self._targets[path] = _Target()
+        return target
+
     def flush(self) -> None:
         """Tell what was counted and not told; for the end of a system."""
-        for path, window in self._windows.items():
-            if window.untold:
-                self._bus.publish(
-                    DeadLetterEvent, path, message_type="(several)", reason="stopped", count=window.untold
-                )
-                window.untold = 0
+        for path, target in self._targets.items():
+            if target.untold:
+                count, target.untold = target.untold, 0
+                self._bus.publish(DeadLetterEvent, path, message_type="(several)", reason="stopped", count=count)

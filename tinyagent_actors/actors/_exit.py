@@ -26,7 +26,11 @@ class CancelCause:
     """A path, or a name such as ``SIGINT``."""
     why: str
     source: str
-    """stop, kill, strategy, shutdown, start_timeout, outer, signal."""
+    """stop, kill, strategy, shutdown, start_timeout, outer, signal, fatal."""
+
+
+def _show_error(error: BaseException | None) -> str:
+    return repr(as_fact(error))
 
 
 @attrs.frozen
@@ -38,12 +42,12 @@ class Exit:
     """
 
     reason: ExitReason
-    error: BaseException | None = None
+    error: BaseException | None = attrs.field(default=None, repr=_show_error)
     cause: CancelCause | None = None
     started: bool = True
     """Whether it had started; if not, this is a failed start."""
     abandoned: bool = False
-    """It would not end: its task still stands among the leftovers."""
+    """It would not end: its task, or one below it, still stands among the leftovers."""
 
     @property
     def is_abnormal(self) -> bool:
@@ -51,3 +55,26 @@ class Exit:
         if isinstance(self.error, RestartIntensityExceededError):
             return True
         return self.reason in ("killed", "error")
+
+    @property
+    def is_meant(self) -> bool:
+        """Whether `stop()` ended it: it stays ended, whatever its restart type."""
+        return self.reason == "shutdown" and self.cause is not None and self.cause.source == "stop"
+
+    @property
+    def is_ignored(self) -> bool:
+        """Whether it had nothing to do (`Ignore`)."""
+        return isinstance(self.error, Ignore) and not self.started
+
+    @property
+    def fatal(self) -> BaseException | None:
+        """The `KeyboardInterrupt` or `SystemExit` in its error: it is not restarted, the whole system stops (S49)."""
+        return None if self.error is None else _fatal_leaf(self.error)
+
+
+def _fatal_leaf(error: BaseException) -> BaseException | None:
+    if isinstance(error, KeyboardInterrupt | SystemExit):
+        return error
+    if isinstance(error, BaseExceptionGroup):
+        return next((leaf for part in error.exceptions if (leaf := _fatal_leaf(part)) is not None), None)
+    return None

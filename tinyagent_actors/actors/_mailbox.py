@@ -37,29 +37,33 @@ if TYPE_CHECKING:
 
 OverflowPolicy: TypeAlias = Literal["block", "reject", "drop_oldest", "drop_newest"]
 Item: TypeAlias = "tuple[Any, int | None] | Envelope"
-IN_A_ROW: Final = 64
+FREE_IN_A_ROW: Final = 63
+"""Tells, and receives, in a row that are not full checkpoints."""
 DEFAULT_CAPACITY: Final = 64
 
 
 @attrs.define(eq=False)
 class Pacer:
-    """Counts the tells that one task makes in a row; shared by the mailboxes of a system."""
+    """Counts the tells made in a row from one place (an actor, or outside of actors); shared by a system's mailboxes.
 
-    _task: trio.lowlevel.Task | None = attrs.field(default=None, init=False)
-    _count: int = attrs.field(default=0, init=False)
+    `ActorRef.tell` counts by itself as long as `place` is its own and some are `free`: that is the path of nearly
+    every tell.
+    """
 
-    def is_due(self) -> bool:
-        """Count one tell of the current task; whether it has to be a full checkpoint."""
-        task = trio.lowlevel.current_task()
-        if task is not self._task:
-            self._task = task
-            self._count = 1
-            return False
-        self._count += 1
-        if self._count < IN_A_ROW:
-            return False
-        self._count = 0
-        return True
+    place: object = attrs.field(default=None, init=False, repr=False)
+    """Where the latest tell came from."""
+    free: int = attrs.field(default=0, init=False)
+    """How many more from there, in a row, need be no full checkpoints."""
+
+    async def pace(self, place: object) -> None:
+        """Be the checkpoint of a tell from another place than the one before (not a full one), or of the 64th in a row."""
+        if place is self.place:
+            self.free = FREE_IN_A_ROW
+            await trio.lowlevel.checkpoint()
+        else:
+            self.place = place
+            self.free = FREE_IN_A_ROW - 1
+            await trio.lowlevel.checkpoint_if_cancelled()
 
 
 @attrs.frozen
@@ -88,28 +92,34 @@ class Mailbox:
     pacer: Pacer = attrs.field(repr=False)
     capacity: int = DEFAULT_CAPACITY
     policy: OverflowPolicy = "block"
-    _work: deque[Item] = attrs.field(factory=deque, init=False, repr=False)
-    _control: deque[Any] = attrs.field(factory=deque, init=False, repr=False)
-    _senders: OrderedDict[trio.lowlevel.Task, Item] = attrs.field(factory=OrderedDict, init=False, repr=False)
+    work: deque[Item] = attrs.field(factory=deque, init=False, repr=False)
+    """The work lane; who takes out of it lets a waiting sender's message in (`admit`)."""
+    control: deque[Any] = attrs.field(factory=deque, init=False, repr=False)
+    """The control lane; only its reader takes out of it."""
+    senders: OrderedDict[trio.lowlevel.Task, Item] = attrs.field(factory=OrderedDict, init=False, repr=False)
+    """Those who wait for room. There are some only while the work lane is full."""
     _reader: trio.lowlevel.Task | None = attrs.field(default=None, init=False, repr=False)
-    _received: int = attrs.field(default=0, init=False, repr=False)
+    """Who waits for a message."""
     _peak: int = attrs.field(default=0, init=False, repr=False)
     _dropped: int = attrs.field(default=0, init=False, repr=False)
     stopping: CancelCause | None = attrs.field(default=None, init=False, repr=False)
     """Set when the reader is to end after the message in hand; by whom and why."""
     is_closed: bool = attrs.field(default=False, init=False)
+    _takes_work: bool = attrs.field(default=True, init=False, repr=False)
+    """Whether it is neither closed nor stopping."""
 
     def offer(self, item: Item) -> bool:
         """Queue a message if there is room (or the policy makes some); False if the sender has to wait.
 
         Raises:
-            MailboxFullError: The policy is `reject`, or it drops this message and it is an ask.
+            MailboxFullError: The policy is `reject`.
         """
-        work = self._work
-        if self.is_closed or self.stopping is not None:
+        if not self._takes_work:
             self._bury(item, "stopped")
-        elif len(work) < self.capacity and not self._senders:
-            work.append(item)
+        elif (depth := len(self.work)) < self.capacity:
+            self.work.append(item)
+            if depth >= self._peak:
+                self._peak = depth + 1
             if self._reader is not None:
                 self._wake()
         elif self.policy == "block":
@@ -121,8 +131,8 @@ class Mailbox:
     def _overflow(self, item: Item) -> None:
         self._dropped += 1
         if self.policy == "drop_oldest":
-            self._bury(self._work.popleft(), "dropped")
-            self._work.append(item)
+            self._bury(self.work.popleft(), "dropped")
+            self.work.append(item)
         elif self.policy == "drop_newest":
             self._bury(item, "dropped")
         else:
@@ -140,64 +150,58 @@ class Mailbox:
     async def put(self, item: Item) -> None:
         """Wait for room and queue a message. Cancelling it: not sent."""
         task = trio.lowlevel.current_task()
-        self._senders[task] = item
+        self.senders[task] = item
 
         def take_back(_raise_cancel: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
-            del self._senders[task]
+            del self.senders[task]
             return trio.lowlevel.Abort.SUCCEEDED
 
         await trio.lowlevel.wait_task_rescheduled(take_back)
+        self.pacer.place = None
 
     def post(self, message: object) -> None:
         """Put a message on the control lane; never waits. To a closed mailbox: nothing."""
         if not self.is_closed:
-            self._control.append(message)
-            if self._reader is not None:
-                self._wake()
+            self.control.append(message)
+            self._wake()
 
     def unpost(self, message: object) -> None:
         """Take a control message out if it still lies unread (a `Down` after `demonitor`)."""
-        if message in self._control:
-            self._control.remove(message)
+        for place, unread in enumerate(self.control):
+            if unread is message:
+                del self.control[place]
+                return
 
     def request_stop(self, cause: CancelCause) -> None:
         """Make the reader end after the message in hand. The first cause stays."""
         if self.stopping is None:
             self.stopping = cause
-            if self._reader is not None:
-                self._wake()
+            self._takes_work = False
+            self._wake()
 
     def _wake(self) -> None:
         reader, self._reader = self._reader, None
         if reader is not None:
             trio.lowlevel.reschedule(reader)
 
-    async def pace(self) -> None:
-        """The reader's checkpoint before a receive: each 64th is a full one."""
-        self._received += 1
-        if self._received < IN_A_ROW:
-            await trio.lowlevel.checkpoint_if_cancelled()
-        else:
-            self._received = 0
-            await trio.lowlevel.checkpoint()
-
     def take_control(self) -> Any:
         """Take the next control message; None if there is none."""
-        return self._control.popleft() if self._control else None
+        return self.control.popleft() if self.control else None
 
     def take_work(self) -> Item | None:
         """Take the next work message and let the first waiting sender's in; None if there is none."""
-        work = self._work
-        if not work:
+        if not self.work:
             return None
-        depth = len(work)
-        self._peak = max(self._peak, depth)
-        item = work.popleft()
-        if self._senders:
-            task, waiting = self._senders.popitem(last=False)
-            work.append(waiting)
-            trio.lowlevel.reschedule(task)
+        item = self.work.popleft()
+        if self.senders:
+            self.admit()
         return item
+
+    def admit(self) -> None:
+        """Let the message of the sender that has waited longest in."""
+        task, item = self.senders.popitem(last=False)
+        self.work.append(item)
+        trio.lowlevel.reschedule(task)
 
     async def wait(self) -> None:
         """Park the reader until something comes; not if control lies unread. Cancelling it leaves nothing behind.
@@ -205,47 +209,46 @@ class Mailbox:
         Raises:
             RuntimeError: Another task is reading.
         """
-        if self._control:
+        if self.control:
             return
         if self._reader is not None:
             message = f"two tasks read the mailbox of {self.path}"
             raise RuntimeError(message)
-        self._reader = trio.lowlevel.current_task()
-        self._received = 0
+        task = self._reader = trio.lowlevel.current_task()
 
         def unpark(_raise_cancel: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
-            self._reader = None
+            if self._reader is task:  # not that of the next incarnation, when this one was given up
+                self._reader = None
             return trio.lowlevel.Abort.SUCCEEDED
 
         await trio.lowlevel.wait_task_rescheduled(unpark)
 
     def withdraw(self, envelope: Envelope) -> bool:
         """Take an ask out that nobody waits for; whether it still lay unread."""
-        for place, item in enumerate(self._work):
+        for place, item in enumerate(self.work):
             if item is envelope:
-                del self._work[place]
-                if self._senders:
-                    task, waiting = self._senders.popitem(last=False)
-                    self._work.append(waiting)
-                    trio.lowlevel.reschedule(task)
+                del self.work[place]
+                if self.senders:
+                    self.admit()
                 return True
         return False
 
     def renew(self) -> None:
-        """Make ready for the next incarnation: what is queued stays."""
+        """Make ready for the next incarnation: queued work stays; control was meant for the one that ended."""
         self._reader = None
-        self._received = 0
+        self.control.clear()
 
     def close(self) -> None:
         """Close for good: what lies unread, and what waits to come in, are dead letters; asks fail."""
         self.is_closed = True
-        while self._work:
-            self._bury(self._work.popleft(), "stopped")
-        while self._senders:
-            task, item = self._senders.popitem(last=False)
+        self._takes_work = False
+        while self.work:
+            self._bury(self.work.popleft(), "stopped")
+        while self.senders:
+            task, item = self.senders.popitem(last=False)
             self._bury(item, "stopped")
             trio.lowlevel.reschedule(task)
-        self._control.clear()
+        self.control.clear()
         self._wake()
 
     def _bury(self, item: Item, reason: str) -> None:
@@ -260,7 +263,6 @@ class Mailbox:
 
     def statistics(self) -> MailboxStatistics:
         """Give depths, peak, waiting senders and drops."""
-        depth = len(self._work)
         return MailboxStatistics(
-            depth, len(self._control), max(self._peak, depth), len(self._senders), self._dropped, self.capacity
+            len(self.work), len(self.control), self._peak, len(self.senders), self._dropped, self.capacity
         )

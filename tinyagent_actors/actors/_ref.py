@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import trio
+from trio.lowlevel import checkpoint_if_cancelled
 
 from tinyagent_actors._errors import ActorStoppedError
 from tinyagent_actors.actors._exit import CancelCause, Exit
@@ -53,7 +54,7 @@ class ActorRef:
     async def tell(self, message: object) -> None:
         """Send a message; waits for room where the mailbox's policy is `block`.
 
-        With room it is a cancellation point but not a schedule point, except that a task's 64th tell in a row is both:
+        With room it is a cancellation point but not a schedule point, except that an actor's 64th tell in a row is both:
         the one exception to "async means checkpoint". Publishes no event. To an actor that is gone: a dead letter,
         never an exception.
 
@@ -63,11 +64,13 @@ class ActorRef:
             MailboxFullError: The mailbox is full and its policy is `reject`.
         """
         mailbox = self.address.mailbox
-        if mailbox.pacer.is_due():
-            await trio.lowlevel.checkpoint()
-        else:
-            await trio.lowlevel.checkpoint_if_cancelled()
+        pacer = mailbox.pacer
         place = current_place.get()
+        if place is pacer.place and pacer.free:
+            pacer.free -= 1
+            await checkpoint_if_cancelled()
+        else:
+            await pacer.pace(place)
         item = (message, None if place is None else place.event)
         if not mailbox.offer(item):
             await mailbox.put(item)
@@ -97,23 +100,23 @@ class ActorRef:
             AskCycleError: It waits, directly or not, for the actor that asks.
             MailboxFullError: The mailbox is full and its policy is not `block`.
         """
-        await trio.lowlevel.checkpoint_if_cancelled()
+        await checkpoint_if_cancelled()
         address = self.address
         if address.is_gone:
             raise ActorStoppedError(self.path)
-        runtime = address.runtime
-        asker = current_cell()
+        runtime, mailbox = address.runtime, address.mailbox
         place = current_place.get()
+        asker: Cell | None = getattr(place, "cell", None)
         edge = 0 if asker is None else runtime.wait_graph.add(asker.path, self.path)
         slot = ReplySlot(self.path, trio.current_effective_deadline(), runtime.dead_letters)
         envelope = Envelope(message, None if place is None else place.event, slot)
         try:
-            if not address.mailbox.offer(envelope):
-                await address.mailbox.put(envelope)
+            if not mailbox.offer(envelope):
+                await mailbox.put(envelope)
             return await slot.wait()
         finally:
             if slot.is_withdrawn:
-                address.mailbox.withdraw(envelope)
+                mailbox.withdraw(envelope)
             if asker is not None:
                 runtime.wait_graph.remove(asker.path, edge)
 
@@ -130,8 +133,9 @@ class ActorRef:
         cause = CancelCause(_name_of(asker), why, "stop")
         if not self.address.is_gone:
             self.address.owner.end_child(self.address, cause)
-        if asker is not None and _is_below(asker.path, self.path) and not self.address.is_gone:
-            asker.cancel(cause)
+        is_inside = asker is not None and asker.exit is None and _is_below(asker.path, self.path)
+        if asker is not None and is_inside and not self.address.is_gone:
+            asker.address.owner.kill_child(asker.address, cause)
             await trio.sleep_forever()
         await self.address.wait_gone()
 
@@ -144,17 +148,14 @@ class ActorRef:
         """Have a `Down` put before this actor's work when the other ends. Of one that is gone: at once (`noproc`).
 
         Raises:
-            RuntimeError: Called outside an actor.
+            RuntimeError: Called outside an actor, or by a task of one that has ended.
         """
         watcher = current_cell()
-        if watcher is None:
-            message = "monitor() works inside an actor only; outside, use wait_stopped()"
+        if watcher is None or watcher.exit is not None:
+            message = "monitor() works inside an actor that lives; elsewhere, use wait_stopped()"
             raise RuntimeError(message)
-        monitor = Monitor(self, watcher.address.mailbox, self._cell)
-        if self._cell is None:
-            monitor.fire(Exit("noproc"))
-        else:
-            self._cell.watch(monitor)
+        monitor = Monitor(self, watcher, self._cell)
+        monitor.begin()
         return monitor
 
     async def wait_stopped(self) -> Exit:

@@ -40,6 +40,10 @@ class ReplySlot:
         self._dead_letters.add(self.path, value, "late_reply" if self.is_withdrawn else "second_reply")
         return False
 
+    def resolve(self, value: object) -> bool:
+        """Answer where an answer that comes too late is nobody's loss; False if it did."""
+        return self._settle(outcome.Value(value))
+
     def fail(self, error: BaseException) -> bool:
         """Make the ask raise `error`; False if it was settled or withdrawn before."""
         return self._settle(outcome.Error(error))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextvars
 import itertools
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
 from typing import Any, Final, Protocol, TypeVar, cast
 
 import attrs
@@ -48,6 +49,8 @@ class Runtime:
     )
     on_fatal: Callable[[BaseException], None] | None = attrs.field(default=None, init=False)
     """Hears of a `KeyboardInterrupt` or `SystemExit` that left an actor: the system stops in order."""
+    event: int | None = attrs.field(default=None, init=False)
+    """No event leads to what is done outside actors."""
     _resources: dict[type[Any], Resource] = attrs.field(factory=dict, init=False)
     _uids: Iterator[int] = attrs.field(factory=lambda: itertools.count(1), init=False)
 
@@ -55,11 +58,6 @@ class Runtime:
     def runtime(self) -> Runtime:
         """Itself: the body of `open_system` is at no actor."""
         return self
-
-    @property
-    def event(self) -> int | None:
-        """No event leads to what is done outside actors."""
-        return None
 
     def next_uid(self) -> int:
         """Give a number that no other actor of this system has."""
@@ -86,11 +84,15 @@ class Runtime:
         return cast("ResourceT", found)
 
     async def close_resources(self) -> None:
-        """Close the shared parts, last made first, within `CLOSE_GRACE` seconds even under cancellation."""
+        """Close the shared parts, last made first, within `CLOSE_GRACE` seconds even under cancellation.
+
+        One that fails, or takes all the time, keeps none of the others from being closed.
+        """
         with trio.move_on_after(CLOSE_GRACE, shield=True):
-            while self._resources:
-                _, resource = self._resources.popitem()
-                await resource.aclose()
+            async with AsyncExitStack() as stack:
+                for resource in self._resources.values():
+                    stack.push_async_callback(resource.aclose)
+                self._resources.clear()
 
 
 class Place(Protocol):
@@ -123,6 +125,14 @@ def current_runtime() -> Runtime:
         _of_run.set(runtime)
         trio.lowlevel.spawn_system_task(_close_at_the_end, runtime, name="tinyagent_actors: close the shared parts")
         return runtime
+
+
+def runtime_of_run() -> Runtime | None:
+    """Give the runtime of this `trio.run`, if something outside systems has made one."""
+    try:
+        return _of_run.get()
+    except LookupError:
+        return None
 
 
 async def _close_at_the_end(runtime: Runtime) -> None:

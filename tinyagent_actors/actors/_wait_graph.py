@@ -42,6 +42,10 @@ class WaitGraph:
             if not edges:
                 del self._edges[asker]
 
+    def forget(self, asker: str) -> None:
+        """Take out every edge of an asker that was given up: its tasks will not come to do it."""
+        self._edges.pop(asker, None)
+
     def _path(self, start: str, goal: str) -> tuple[str, ...] | None:
         if start == goal:
             return (start,)

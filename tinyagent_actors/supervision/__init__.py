@@ -1,10 +1,11 @@
 """Supervision: trees of actors that heal, by the rules of OTP."""
 
 from tinyagent_actors.supervision._child import ChildCount, ChildInfo, ChildState
+from tinyagent_actors.supervision._child_runner import CLEANUP_GRACE
 from tinyagent_actors.supervision._decisions import RestartWindow, Strategy, is_restarted
 from tinyagent_actors.supervision._ref import SupervisorRef
 from tinyagent_actors.supervision._spec import run_supervisor, supervisor
-from tinyagent_actors.supervision._supervisor import CLEANUP_GRACE, SupervisorOptions
+from tinyagent_actors.supervision._supervisor import SupervisorOptions, abandon
 
 __all__ = [
     "CLEANUP_GRACE",
@@ -15,6 +16,7 @@ __all__ = [
     "Strategy",
     "SupervisorOptions",
     "SupervisorRef",
+    "abandon",
     "is_restarted",
     "run_supervisor",
     "supervisor",

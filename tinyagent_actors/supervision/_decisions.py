@@ -17,9 +17,10 @@ STRATEGIES: Final[tuple[Strategy, ...]] = ("one_for_one",)
 def is_restarted(restart: RestartType, exit: Exit, policy: RestartPolicy) -> bool:  # noqa: A002  # the field term
     """Whether a child that ended by itself is started again (S04, S05, S06).
 
-    `policy` is how its error wants to be treated: what can never succeed is not tried again, whatever the type.
+    `policy` is how its error wants to be treated: what can never succeed is not tried again, whatever the type. Neither
+    is what `stop()` ended, nor what ends the whole system (S49).
     """
-    if restart == "temporary" or policy == "never":
+    if restart == "temporary" or policy == "never" or exit.is_meant or exit.fatal is not None:
         return False
     return restart == "permanent" or exit.is_abnormal
 

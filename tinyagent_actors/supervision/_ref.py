@@ -10,6 +10,7 @@ from tinyagent_actors._errors import ActorStoppedError, AskCycleError, ChildNotF
 from tinyagent_actors.actors import (
     ActorRef,
     CancelCause,
+    Cell,
     ChildLike,
     ReplySlot,
     current_cell,
@@ -92,15 +93,14 @@ class SupervisorRef(ActorRef):
             StartTimeoutError: It had not started after its `start_timeout`.
             AlreadyStartedError: A child of that name runs.
             AlreadyPresentError: A child of that name is kept, stopped.
-            AskCycleError: The caller is a child of this supervisor that is itself still starting.
+            AskCycleError: The caller is a child of this supervisor that is itself still starting, or stands below one.
             SupervisorStoppingError: The supervisor is stopping.
             ActorStoppedError: It is gone.
         """
         spec = to_child_spec(child)
         await trio.lowlevel.checkpoint_if_cancelled()
         caller = current_cell()
-        supervisor = self._supervisor()
-        if caller is not None and not caller.has_started and caller.address.owner is supervisor:
+        if caller is not None and not caller.has_started and self._waits_for(caller):
             raise AskCycleError((caller.path, self.path, caller.path))
         return await self._order(StartChild(spec, self._slot()))
 
@@ -139,6 +139,12 @@ class SupervisorRef(ActorRef):
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         await self._order(DeleteChild(name, self._slot()))
+
+    def _waits_for(self, caller: Cell) -> bool:
+        """Whether this supervisor cannot carry out an order of a starting actor before that has started."""
+        supervisor = self._supervisor()
+        is_below = caller.path.startswith(f"{self.path.rstrip('/')}/")
+        return caller.address.owner is supervisor or (supervisor.is_starting and is_below)
 
     def _name_of(self, child: str | ActorRef) -> str:
         if isinstance(child, str):

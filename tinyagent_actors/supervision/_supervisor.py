@@ -16,6 +16,10 @@ The races. *Exit of an old incarnation after the new one started* and *a start t
 message carries its cell, and a cell that is not the child's present one is dropped. *Exits while stopping*: the state
 `stopping` says that no restart follows (S35). *The caller of a start goes away*: its slot posts a `RollBack`.
 *Orders while it starts* wait until the static children run; *orders while it stops* are refused with a typed error (S38).
+*It is cancelled itself* (killed, or a fault of its own): its nursery ends its children, and whatever waited for it or for
+them is told in `_let_go`. *It is given up itself*, because something below will not end: whoever does that calls
+`abandon`, which tells the ends of all that still runs below; its own task, when it comes to its end after all,
+finds that done and touches nothing of its successor's.
 
 Refused: a task per child that awaits it (a second place where the end of a child is seen, and a race between the two); `nursery.start`
 (it puts the child under the caller's cancel scope while it starts); restarting inside the child's own task (a stuck
@@ -25,8 +29,6 @@ child could not be replaced).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
-from typing import Final
 
 import attrs
 import trio
@@ -38,6 +40,7 @@ from tinyagent_actors._errors import (
     ChildRunningError,
     NotAnsweredError,
     RestartIntensityExceededError,
+    RestartPolicy,
     StartFailedError,
     SupervisorStoppingError,
 )
@@ -48,13 +51,13 @@ from tinyagent_actors.actors import (
     Cell,
     ChildSpec,
     Exit,
-    Ignore,
     Mailbox,
     ReplySlot,
     as_fact,
 )
-from tinyagent_actors.events import SupervisorGaveUpEvent
-from tinyagent_actors.supervision._child import Child, ChildTimers
+from tinyagent_actors.events import SubscriberFailedEvent, SupervisorGaveUpEvent
+from tinyagent_actors.supervision._child import Child
+from tinyagent_actors.supervision._child_runner import ChildRunner
 from tinyagent_actors.supervision._decisions import RestartWindow, Strategy, is_restarted
 from tinyagent_actors.supervision._orders import (
     DeleteChild,
@@ -69,9 +72,6 @@ from tinyagent_actors.supervision._orders import (
     Started,
     TerminateChild,
 )
-
-CLEANUP_GRACE: Final = 5.0
-"""Seconds that a cancelled child has to clean up before it is given up."""
 
 
 @attrs.frozen
@@ -92,13 +92,14 @@ class Supervisor:
     _options: SupervisorOptions
     children: dict[str, Child] = attrs.field(factory=dict, init=False)
     """In the order they were added."""
+    _runner: ChildRunner = attrs.field(init=False)
     _window: RestartWindow = attrs.field(init=False)
-    _timers: ChildTimers = attrs.field(factory=ChildTimers, init=False)
     _to_start: deque[Child] = attrs.field(factory=deque, init=False)
     """Static children that have still to start, one after the other."""
     _queued: deque[Mutation] = attrs.field(factory=deque, init=False)
     """Orders that came while it was starting."""
-    _is_starting: bool = attrs.field(default=True, init=False)
+    is_starting: bool = attrs.field(default=True, init=False)
+    """Whether its static children do not all run yet."""
     _stopping: CancelCause | None = attrs.field(default=None, init=False)
     """Set when everything is being stopped: by an order, a failed start, or because it gave up."""
     _failure: BaseException | None = attrs.field(default=None, init=False)
@@ -106,11 +107,13 @@ class Supervisor:
     _to_stop: list[Child] = attrs.field(factory=list, init=False)
     """While it stops: those that may still run, the next to be stopped last."""
     _has_abandoned: bool = attrs.field(default=False, init=False)
-    """Whether a child was given up, so that the nursery cannot close."""
+    """Whether something below was given up, so that the nursery cannot close."""
     _is_done: bool = attrs.field(default=False, init=False)
-    _nursery: trio.Nursery = attrs.field(init=False)
+    """Whether nothing below runs any more, or will."""
+    _has_let_go: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
+        self._runner = ChildRunner(self._context, self)
         self._window = RestartWindow(self._options.max_restarts, self._options.max_seconds)
 
     @property
@@ -154,71 +157,61 @@ class Supervisor:
         else:
             self._lane.post(order)
 
+    def is_of(self, cell: Cell) -> bool:
+        """Whether this is the body of that incarnation."""
+        return self._context.cell is cell
+
     # The loop.
 
+    @trio.lowlevel.enable_ki_protection
     async def run(self) -> None:
         """Start the static children, serve the lane until everything below is gone, and end as it should."""
         cell = self._context.cell
         cell.address.body = self
         try:
             async with trio.open_nursery() as nursery:
-                self._nursery = nursery
-                for spec in self._options.children:
-                    self._to_start.append(self._add(spec))
-                self._go_on_starting()
+                self._runner.nursery = nursery
+                self._to_start.extend([self._add(spec) for spec in self._options.children])
+                if self._lane.stopping is None:
+                    self._go_on_starting()
+                self._serve()
                 while not self._is_done:
                     await self._wait()
                     self._serve()
                 if self._has_abandoned:
-                    cell.tell_end(cell.exit_for(self._failure))
+                    self._let_go()
+                    cell.tell_end(attrs.evolve(cell.exit_for(self._failure), abandoned=True))
         finally:
             self._let_go()
         if self._failure is not None:
             raise self._failure
 
-    def running(self) -> Iterator[Cell]:
-        """Give the actors below that have not ended, those that are no supervisors themselves."""
-        for child in self.children.values():
-            body = child.address.body
-            if isinstance(body, Supervisor) and child.cell is not None:
-                yield from body.running()
-            elif child.cell is not None:
-                yield child.cell
-
-    def _let_go(self) -> None:
-        """Nothing below runs any more, however that came: close what is open, refuse what is queued."""
-        self._is_done = True
-        while (order := self._lane.take_control()) is not None:
-            self._queued.extend([order] if isinstance(order, Mutation) else [])
-        while self._queued:
-            self._queued.popleft().slot.fail(SupervisorStoppingError(self.path))
-        for child in tuple(self.children.values()):
-            if not child.address.is_gone:
-                self._end(child)
-
     async def _wait(self) -> None:
-        due = self._timers.next_due()
+        due = self._runner.timers.next_due()
         if due == float("inf"):
             await self._lane.wait()
         else:
             with trio.CancelScope(deadline=due):
                 await self._lane.wait()
 
-    @trio.lowlevel.enable_ki_protection
     def _serve(self) -> None:
-        """Do all there is to do now: orders, timers, a stop, and mail that a supervisor has no use for."""
+        """Do all there is to do now: a stop, timers, orders, and mail that a supervisor has no use for.
+
+        Orders come after the timers, because a timer may post one: none may lie unread when the loop parks.
+        """
+        if self._lane.stopping is not None and self._stopping is None:
+            self._begin_stopping(self._lane.stopping)
+        now = trio.current_time()
+        while (child := self._runner.timers.take_due(now)) is not None:
+            if self._runner.is_given_up(child):
+                self._abandon(child)
         while (order := self._lane.take_control()) is not None:
             self._handle(order)
-        now = trio.current_time()
-        while (child := self._timers.take_due(now)) is not None:
-            self._on_due(child)
         while (item := self._lane.take_work()) is not None:
             message, cause = item if isinstance(item, tuple) else (item.message, item.cause)
             self._context.runtime.dead_letters.add(self.path, message, "unhandled", cause=cause)
             if not isinstance(item, tuple):
                 item.slot.fail(NotAnsweredError(self.path))
-        if self._lane.stopping is not None and self._stopping is None:
-            self._begin_stopping(self._lane.stopping)
 
     def _handle(self, order: Order) -> None:
         match order:
@@ -229,12 +222,12 @@ class Supervisor:
             case Killed(cell):
                 self._on_killed(cell)
             case EndChild(address, cause):
-                self._stop_address(address, cause)
+                self._stop(self._at(address), cause)
             case RollBack(address, cause):
-                self._roll_back(address, cause)
+                self._roll_back(self._at(address), cause)
             case _ if self._stopping is not None:
                 order.slot.fail(SupervisorStoppingError(self.path))
-            case _ if self._is_starting:
+            case _ if self.is_starting:
                 self._queued.append(order)
             case StartChild(spec, slot):
                 self._start_new(spec, slot)
@@ -245,35 +238,25 @@ class Supervisor:
             case DeleteChild(name, slot):
                 self._delete(name, slot)
 
+    def _of(self, cell: Cell) -> Child | None:
+        child = self._at(cell.address)
+        return child if child is not None and child.cell is cell else None
+
+    def _at(self, address: Address) -> Child | None:
+        child = self.children.get(address.path.rpartition("/")[2])
+        return child if child is not None and child.address is address else None
+
     # Starting.
 
     def _add(self, spec: ChildSpec) -> Child:
-        child = Child(spec, self._new_address(spec))
-        self.children[spec.name] = child
+        child = self.children[spec.name] = Child(spec, self._runner.new_address(spec))
         return child
-
-    def _new_address(self, spec: ChildSpec) -> Address:
-        runtime = self._context.runtime
-        path = f"{self.path.rstrip('/')}/{spec.name}"
-        mailbox = Mailbox(path, runtime.dead_letters, runtime.pacer, spec.mailbox_capacity, spec.mailbox_policy)
-        return Address(path, runtime.next_uid(), runtime, mailbox, self)
-
-    def _start(self, child: Child) -> None:
-        address, spec = child.address, child.spec
-        address.incarnation += 1
-        cell = child.cell = address.cell = Cell(address, address.incarnation)
-        cell.event = self._context.cell.event if child.cause is None else child.cause
-        child.state = "starting"
-        address.mailbox.renew()
-        context = ActorContext(child.ref, cell)
-        cell.spawn(self._nursery, lambda ctx: spec.start(ctx, *spec.args, **spec.kwargs), context)
-        self._timers.arm(child, trio.current_time() + spec.start_timeout)
 
     def _go_on_starting(self) -> None:
         if self._to_start:
-            self._start(self._to_start[0])
-        elif self._is_starting:
-            self._is_starting = False
+            self._runner.start(self._to_start[0])
+        elif self.is_starting:
+            self.is_starting = False
             self._context.started()
             while self._queued:
                 self._handle(self._queued.popleft())
@@ -287,173 +270,9 @@ class Supervisor:
                 else AlreadyStartedError(self.path, spec.name, known.ref)
             )
         elif not slot.is_withdrawn:
-            self._start_for(self._add(spec), slot)
-
-    def _start_for(self, child: Child, slot: ReplySlot) -> None:
-        child.on_started = slot
-        address = child.address
-        cause = CancelCause("the caller of start_child", "it went away", "stop")
-        slot.on_withdraw(lambda: self._lane.post(RollBack(address, cause)))
-        self._start(child)
-
-    def _on_started(self, cell: Cell) -> None:
-        child = self._of(cell)
-        if child is None or child.state != "starting":
-            return
-        child.state = "running"
-        child.is_new = False
-        self._timers.disarm(child)
-        if child.on_started is not None:
-            child.on_started.reply(child.ref)
-            child.on_started = None
-        if self._to_start and self._to_start[0] is child:
-            self._to_start.popleft()
-            self._go_on_starting()
-
-    # Ending.
-
-    def _of(self, cell: Cell) -> Child | None:
-        child = self.children.get(cell.path.rpartition("/")[2])
-        return child if child is not None and child.cell is cell else None
-
-    def _on_exited(self, cell: Cell) -> None:
-        child = self._of(cell)
-        if child is None or cell.exit is None:
-            return
-        self._timers.disarm(child)
-        state, child.state, child.cell = child.state, "stopped", None
-        child.cause = cell.event
-        self._has_abandoned = self._has_abandoned or cell.exit.abandoned
-        if self._stopping is not None or state == "stopping":
-            self._end(child)
-        elif isinstance(cell.exit.error, Ignore):
-            self._ignored(child)
-        elif state == "starting" and child.is_new:
-            self._start_failed(child, cell.exit)
-        elif is_restarted(child.spec.restart, cell.exit, child.spec.classify(cell.exit)):
-            self._restart(child, cell.exit)
-        else:
-            self._end(child)
-        if self._stopping is not None:
-            self._go_on_stopping()
-
-    def _end(self, child: Child) -> None:
-        """Let a child be gone: its mailbox closes, its spec stays unless it is temporary or was dropped."""
-        child.address.retire()
-        if child.is_dropped or child.spec.restart == "temporary":
-            self._forget(child)
-        if child.on_started is not None:
-            child.on_started.fail(StartFailedError(child.address.path))
-            child.on_started = None
-        for slot in child.on_ended:
-            slot.reply(None)
-        child.on_ended.clear()
-        if self._to_start and self._to_start[0] is child:
-            self._to_start.popleft()
-            self._go_on_starting()
-
-    def _forget(self, child: Child) -> None:
-        if self.children.get(child.spec.name) is child:
-            del self.children[child.spec.name]
-
-    def _ignored(self, child: Child) -> None:
-        slot, child.on_started = child.on_started, None
-        if slot is not None:
-            slot.reply(None)
-        self._end(child)
-
-    def _start_failed(self, child: Child, exit: Exit) -> None:  # noqa: A002  # the field term
-        error = (
-            exit.error if isinstance(exit.error, StartFailedError) else StartFailedError(child.address.path, exit.error)
-        )
-        slot, child.on_started = child.on_started, None
-        if slot is not None:
-            child.is_dropped = True
-            self._end(child)
-            slot.fail(error)
-        else:
-            self._to_start.clear()
-            self._failure = error
-            self._begin_stopping(CancelCause(self.path, f"the child {child.spec.name!r} failed to start", "shutdown"))
-
-    def _restart(self, child: Child, exit: Exit) -> None:  # noqa: A002  # the field term
-        if self._window.allows(trio.current_time()):
-            self._start(child)
-        else:
-            self._give_up(exit)
-
-    def _give_up(self, exit: Exit) -> None:  # noqa: A002  # the field term
-        options = self._options
-        error = RestartIntensityExceededError(self.path, options.max_restarts, options.max_seconds, as_fact(exit.error))
-        self._failure = error
-        self._context.cell.publish(
-            SupervisorGaveUpEvent,
-            max_restarts=options.max_restarts,
-            max_seconds=options.max_seconds,
-            error=as_fact(exit.error),
-        )
-        self._begin_stopping(CancelCause(self.path, "the restart intensity was exceeded", "shutdown"))
-
-    def _on_killed(self, cell: Cell) -> None:
-        child = self._of(cell)
-        if child is not None and cell.exit is None:
-            self._timers.arm(child, trio.current_time() + CLEANUP_GRACE)
-
-    def _on_due(self, child: Child) -> None:
-        """Take the next step with a child that is slow: cancel it, or give it up."""
-        cell, now = child.cell, trio.current_time()
-        if cell is None or cell.exit is not None:
-            return
-        if cell.cancelling is not None:
-            cell.leftover = self._context.runtime.leftovers.add("tasks", f"actor {cell.path}")
-            cell.tell_end(Exit("killed", None, cell.cancelling, cell.has_started, abandoned=True))
-            return
-        if child.state == "starting":
-            cause = CancelCause(self.path, f"{child.spec.start_timeout:g}", "start_timeout")
-        else:
-            asked = child.stop_cause or CancelCause(self.path, "stopped", "shutdown")
-            cause = CancelCause(asked.by, f"{asked.why}; not ended after {child.spec.shutdown:g} s", "shutdown")
-        cell.cancel(cause)
-        self._timers.arm(child, now + CLEANUP_GRACE)
-
-    # Stopping.
-
-    def _stop(self, child: Child, cause: CancelCause) -> None:
-        cell = child.cell
-        if cell is None or child.state == "stopping":
-            return
-        child.state = "stopping"
-        child.stop_cause = cause
-        cell.request_stop(cause)
-        if cell.cancelling is not None:
-            return
-        shutdown = child.spec.shutdown
-        if shutdown == "kill":
-            cell.cancel(CancelCause(cause.by, cause.why, "kill"))
-            shutdown = CLEANUP_GRACE
-        self._timers.arm(child, trio.current_time() + shutdown)
-
-    def _stop_address(self, address: Address, cause: CancelCause) -> None:
-        child = self.children.get(address.path.rpartition("/")[2])
-        if child is not None and child.address is address:
-            self._stop(child, cause)
-
-    def _roll_back(self, address: Address, cause: CancelCause) -> None:
-        child = self.children.get(address.path.rpartition("/")[2])
-        if child is not None and child.address is address:
-            child.is_dropped = True
-            child.on_started = None
-            self._stop(child, cause)
-
-    def _terminate(self, name: str, cause: CancelCause, slot: ReplySlot) -> None:
-        child = self.children.get(name)
-        if child is None:
-            slot.fail(ChildNotFoundError(self.path, name))
-        elif child.state == "stopped":
-            slot.reply(None)
-        else:
-            child.on_ended.append(slot)
-            self._stop(child, cause)
+            child = self._add(spec)
+            child.is_addition = True
+            self._start_for(child, slot)
 
     def _restart_stopped(self, name: str, slot: ReplySlot) -> None:
         child = self.children.get(name)
@@ -462,9 +281,149 @@ class Supervisor:
         elif child.state != "stopped":
             slot.fail(ChildRunningError(self.path, name, child.state))
         elif not slot.is_withdrawn:
-            child.address = self._new_address(child.spec)
+            child.address = self._runner.new_address(child.spec)
             child.is_new = True
+            child.is_addition = False
             self._start_for(child, slot)
+
+    def _start_for(self, child: Child, slot: ReplySlot) -> None:
+        child.on_started = slot
+        address = child.address
+        cause = CancelCause("the caller of start_child", "it went away", "stop")
+        self._runner.start(child)
+        slot.on_withdraw(lambda: self._lane.post(RollBack(address, cause)))
+
+    def _on_started(self, cell: Cell) -> None:
+        child = self._of(cell)
+        if child is None or child.state != "starting":
+            return
+        child.state = "running"
+        child.is_new = False
+        if not child.is_dying:
+            self._runner.timers.disarm(child)
+        slot, child.on_started = child.on_started, None
+        if slot is not None:
+            slot.resolve(child.ref)
+        self._no_longer_first(child)
+
+    def _no_longer_first(self, child: Child) -> None:
+        """Go on with the next static child if this is the one that they wait for."""
+        if self._to_start and self._to_start[0] is child:
+            self._to_start.popleft()
+            self._go_on_starting()
+
+    # Ending.
+
+    def _on_exited(self, cell: Cell) -> None:
+        child, exit = self._of(cell), cell.exit  # noqa: A001  # the field term
+        if child is None or exit is None:
+            return
+        self._runner.timers.disarm(child)
+        state, child.state, child.cell, child.address.cell = child.state, "stopped", None, None
+        child.cause = cell.event
+        self._has_abandoned = self._has_abandoned or exit.abandoned
+        if self._stopping is not None or state == "stopping":
+            self._end(child)
+        elif exit.is_ignored:
+            slot, child.on_started = child.on_started, None
+            if slot is not None:
+                slot.resolve(None)
+            self._end(child)
+        elif state == "starting" and child.is_new:
+            self._start_failed(child, exit)
+        elif is_restarted(child.spec.restart, exit, self._classify(child, exit)):
+            self._restart(child, exit)
+        else:
+            self._end(child)
+        if self._stopping is not None:
+            self._go_on_stopping()
+
+    def _classify(self, child: Child, exit: Exit) -> RestartPolicy:  # noqa: A002  # the field term
+        """Ask the child's hook how to restart. One that fails is told, and changes nothing."""
+        try:
+            return child.spec.classify(exit)
+        except Exception as error:  # noqa: BLE001  # a hook: it must not take the supervisor and all its children with it
+            hook = f"classify of {child.address.path}"
+            self._context.cell.publish(SubscriberFailedEvent, subscriber=hook, error=as_fact(error))
+            return "default"
+
+    def _restart(self, child: Child, exit: Exit) -> None:  # noqa: A002  # the field term
+        if self._window.allows(trio.current_time()):
+            self._runner.start(child)
+        else:
+            self._end(child)
+            self._give_up(exit)
+
+    def _give_up(self, exit: Exit) -> None:  # noqa: A002  # the field term
+        most, seconds, error = self._options.max_restarts, self._options.max_seconds, as_fact(exit.error)
+        self._context.cell.publish(SupervisorGaveUpEvent, max_restarts=most, max_seconds=seconds, error=error)
+        self._failure = RestartIntensityExceededError(self.path, most, seconds, error)
+        self._begin_stopping(CancelCause(self.path, "the restart intensity was exceeded", "shutdown"))
+
+    def _start_failed(self, child: Child, exit: Exit) -> None:  # noqa: A002  # the field term
+        error = exit.error
+        if not isinstance(error, StartFailedError):
+            error = StartFailedError(child.address.path, error)
+            error.__cause__ = exit.error
+        slot, child.on_started = child.on_started, None
+        if slot is not None:
+            child.is_dropped = child.is_addition
+            self._end(child)
+            slot.fail(error)
+        else:
+            self._to_start.clear()
+            self._end(child)
+            self._failure = error
+            self._begin_stopping(CancelCause(self.path, f"the child {child.spec.name!r} failed to start", "shutdown"))
+
+    def _end(self, child: Child) -> None:
+        """Let a child be gone: its mailbox closes, its spec stays unless it is temporary or was dropped."""
+        child.address.retire()
+        if child.is_dropped or child.spec.restart == "temporary":
+            self._forget(child)
+        slot, child.on_started = child.on_started, None
+        if slot is not None:
+            slot.fail(StartFailedError(child.address.path))
+        for waiting in child.on_ended:
+            waiting.resolve(None)
+        child.on_ended.clear()
+        self._no_longer_first(child)
+
+    def _forget(self, child: Child) -> None:
+        if self.children.get(child.spec.name) is child:
+            del self.children[child.spec.name]
+
+    def _on_killed(self, cell: Cell) -> None:
+        child = self._of(cell)
+        if child is not None and cell.exit is None:
+            self._runner.await_end(child)
+
+    # Stopping.
+
+    def _stop(self, child: Child | None, cause: CancelCause) -> None:
+        if child is None:
+            return
+        if child in self._to_start and child.cell is None:
+            self._to_start.remove(child)
+            self._end(child)
+        else:
+            self._runner.stop(child, cause)
+
+    def _roll_back(self, child: Child | None, cause: CancelCause) -> None:
+        if child is not None:
+            child.is_dropped = child.is_addition
+            child.on_started = None
+            self._runner.stop(child, cause)
+
+    def _terminate(self, name: str, cause: CancelCause, slot: ReplySlot) -> None:
+        child = self.children.get(name)
+        if child is None:
+            slot.fail(ChildNotFoundError(self.path, name))
+        elif child.state == "stopped":
+            slot.resolve(None)
+        else:
+            child.on_ended.append(slot)
+            self._runner.stop(child, cause)
 
     def _delete(self, name: str, slot: ReplySlot) -> None:
         child = self.children.get(name)
@@ -474,7 +433,7 @@ class Supervisor:
             slot.fail(ChildRunningError(self.path, name, child.state))
         else:
             self._forget(child)
-            slot.reply(None)
+            slot.resolve(None)
 
     def _begin_stopping(self, cause: CancelCause) -> None:
         self._stopping = cause
@@ -490,6 +449,48 @@ class Supervisor:
         while self._to_stop and self._to_stop[-1].state == "stopped":
             self._to_stop.pop()
         if self._to_stop:
-            self._stop(self._to_stop[-1], self._stopping)
+            self._runner.stop(self._to_stop[-1], self._stopping)
         else:
             self._is_done = True
+
+    # What will not end.
+
+    def abandon(self) -> bool:
+        """Give up whatever still runs below, and let go; whether there was anything."""
+        living = [child for child in self.children.values() if child.cell is not None and child.cell.exit is None]
+        for child in living:
+            self._abandon(child)
+        self._let_go()
+        return bool(living)
+
+    def _abandon(self, child: Child) -> None:
+        if child.cell is not None:
+            abandon(child.cell)
+
+    def _let_go(self) -> None:
+        """Nothing below runs any more, however that came: close what is open, refuse what is queued. Once."""
+        self._is_done = True
+        if self._has_let_go:
+            return
+        self._has_let_go = True
+        self.is_starting = False
+        self._to_start.clear()
+        while (order := self._lane.take_control()) is not None:
+            if isinstance(order, Mutation):
+                self._queued.append(order)
+        while self._queued:
+            self._queued.popleft().slot.fail(SupervisorStoppingError(self.path))
+        for child in tuple(self.children.values()):
+            child.state, child.cell = "stopped", None
+            if not child.address.is_gone:
+                self._end(child)
+
+
+def abandon(cell: Cell) -> None:
+    """Give up an actor that was cancelled and does not end, with everything below it.
+
+    Of a supervisor the leftovers name what holds it, not the supervisor itself.
+    """
+    body = cell.address.body
+    is_held = isinstance(body, Supervisor) and body.is_of(cell) and body.abandon()
+    cell.abandon(None if is_held else f"actor {cell.path}")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 import trio
 
 from tinyagent_actors.actors import ActorContext, Address, CancelCause, Cell, ChildSpec, Mailbox, Runtime
-from tinyagent_actors.supervision import SupervisorRef
+from tinyagent_actors.supervision import SupervisorRef, abandon
 
 
 @attrs.define(eq=False)
@@ -19,9 +21,13 @@ class Root:
     ref: SupervisorRef = attrs.field(init=False)
     started: trio.Event = attrs.field(factory=trio.Event, init=False)
     """Set when the root has started, or failed to."""
-    on_end: trio.Event = attrs.field(factory=trio.Event, init=False)
+    ended: trio.Event = attrs.field(factory=trio.Event, init=False)
+    """Set when the end of the root was told."""
+    on_end: Callable[[], None] | None = attrs.field(default=None, init=False)
+    """Called when the root ends, or is about to be killed."""
     cancelling: CancelCause | None = attrs.field(default=None, init=False)
     """Nothing above the root cancels it."""
+    _closed: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     def __attrs_post_init__(self) -> None:
         mailbox = Mailbox("/", self._runtime.dead_letters, self._runtime.pacer)
@@ -32,9 +38,22 @@ class Root:
 
     async def run(self) -> None:
         """Hold the nursery of the root supervisor until everything below has ended."""
-        async with trio.open_nursery() as nursery:
-            spec = self._spec
-            self.cell.spawn(nursery, lambda ctx: spec.start(ctx, *spec.args), ActorContext(self.ref, self.cell))
+        try:
+            async with trio.open_nursery() as nursery:
+                spec = self._spec
+                self.cell.spawn(nursery, lambda ctx: spec.start(ctx, *spec.args), ActorContext(self.ref, self.cell))
+        finally:
+            self._closed.set()
+
+    async def wait_closed(self) -> None:
+        """Wait until no task of the tree is left; not for one that was given up."""
+        await self.ended.wait()
+        if self.cell.exit is None or not self.cell.exit.abandoned:
+            await self._closed.wait()
+
+    def abandon(self) -> None:
+        """Give up what will not end."""
+        abandon(self.cell)
 
     def child_started(self, cell: Cell) -> None:  # noqa: ARG002  # the owner's protocol; there is one cell
         """Hear that the root has started."""
@@ -44,12 +63,18 @@ class Root:
         """Hear that the root has ended."""
         cell.address.retire()
         self.started.set()
-        self.on_end.set()
+        self.ended.set()
+        self._tell_end()
 
     def kill_child(self, address: Address, cause: CancelCause) -> None:  # noqa: ARG002  # the owner's protocol
         """Cancel everything."""
         self.cell.cancel(cause)
+        self._tell_end()
 
     def end_child(self, address: Address, cause: CancelCause) -> None:  # noqa: ARG002  # the owner's protocol
         """Stop everything in order."""
         self.cell.request_stop(cause)
+
+    def _tell_end(self) -> None:
+        if self.on_end is not None:
+            self.on_end()

@@ -10,15 +10,16 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, Final, TypeVar, TypeVarTuple
 
 import attrs
 import trio
 
-from tinyagent_actors.actors import CancelCause, Runtime
+from tinyagent_actors.actors import CancelCause, Runtime, runtime_of_run
 from tinyagent_actors.system._system import System, closed_runtimes, open_systems
 
 ResultT = TypeVar("ResultT")
@@ -36,8 +37,11 @@ class _Signals:
     systems: list[System] = attrs.field(factory=list, init=False)
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     token: trio.lowlevel.TrioToken | None = attrs.field(default=None, init=False)
+    """Set while the main function runs."""
     count: int = attrs.field(default=0, init=False)
     first: int = attrs.field(default=0, init=False)
+    is_heard: bool = attrs.field(default=False, init=False)
+    """Whether a signal has reached the main function or a system."""
 
     def handle(self, number: int, _frame: FrameType | None) -> None:
         """Run as the signal handler: count, and have the loop do the rest; the third time, end here."""
@@ -46,9 +50,13 @@ class _Signals:
         if self.count >= _LAST:
             os._exit(128 + self.first)
         if self.token is not None:
-            self.token.run_sync_soon(self._stop, number)
+            self.token.run_sync_soon(self.stop, number)
 
-    def _stop(self, number: int) -> None:
+    def stop(self, number: int) -> None:
+        """Stop every open system in order, the second time at once; where none is open, cancel the main function."""
+        if self.token is None:
+            return
+        self.is_heard = True
         cause = CancelCause(signal.Signals(number).name, "the process was told to stop", "signal")
         for system in tuple(self.systems):
             system.request_stop(cause, fatal=self.exception())
@@ -71,11 +79,13 @@ def _handlers(signals: _Signals) -> Iterator[None]:
         yield
     finally:
         for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def run(async_fn: Callable[[*ArgsT], Awaitable[ResultT]], *args: *ArgsT, **trio_options: Any) -> ResultT:
     """Run an async function under Trio, with signals that stop its systems in order.
+
+    In another thread than the main one there are no signals, and it only names what would not end.
 
     Args:
         async_fn: The main function.
@@ -94,10 +104,12 @@ def run(async_fn: Callable[[*ArgsT], Awaitable[ResultT]], *args: *ArgsT, **trio_
     signals = _Signals()
 
     async def main() -> ResultT:
-        signals.token = trio.lowlevel.current_trio_token()
         open_systems.set(signals.systems)
         runtimes: list[Runtime] = []
         closed_runtimes.set(runtimes)
+        signals.token = trio.lowlevel.current_trio_token()
+        if signals.count:
+            signals.stop(signals.first)
         try:
             with signals.scope:
                 return await async_fn(*args)
@@ -108,21 +120,29 @@ def run(async_fn: Callable[[*ArgsT], Awaitable[ResultT]], *args: *ArgsT, **trio_
 
     with _handlers(signals):
         try:
-            return trio.run(main, **trio_options)
+            result = trio.run(main, **trio_options)
         except BaseExceptionGroup as group:
             # The signal's exception may have passed through nurseries of the program's own.
             if signals.count and group.split((KeyboardInterrupt, SystemExit))[1] is None:
                 raise signals.exception() from group
             raise
+    if signals.count and not signals.is_heard:
+        raise signals.exception()
+    return result
 
 
 def _leave_behind(runtimes: list[Runtime]) -> None:
     """End the process if a task is left that will never let `trio.run` end."""
-    left = [runtime.leftovers.snapshot() for runtime in runtimes]
+    outside = runtime_of_run()
+    left = [runtime.leftovers.snapshot() for runtime in (*runtimes, *([outside] if outside else []))]
     if not any(leftovers.tasks for leftovers in left):
         return
     names = ", ".join(name for leftovers in left for name in leftovers.names)
-    sys.stdout.flush()
-    sys.stderr.write(f"tinyagent: left running, would not end: {names}\n")
-    sys.stderr.flush()
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+    with suppress(OSError, ValueError):
+        if isinstance(sys.exc_info()[1], Exception):
+            traceback.print_exc()
+        sys.stderr.write(f"tinyagent: left running, would not end: {names}\n")
+        sys.stderr.flush()
     os._exit(EXIT_LEFTOVERS)

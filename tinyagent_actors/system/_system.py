@@ -1,11 +1,9 @@
-"""System and open_system: a tree with an owner."""
+"""System: a tree with an owner."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Final, TypeVar, overload
 
 import attrs
 import trio
@@ -19,17 +17,12 @@ from tinyagent_actors.actors import (
     Policy,
     Runtime,
     Subscription,
-    check_name,
-    check_seconds,
-    current_place,
+    as_fact,
 )
 from tinyagent_actors.events import SystemStoppedEvent
-from tinyagent_actors.supervision import CLEANUP_GRACE, ChildCount, ChildInfo, SupervisorRef, supervisor
+from tinyagent_actors.supervision import CLEANUP_GRACE, ChildCount, ChildInfo, SupervisorRef
 from tinyagent_actors.system._root import Root
-from tinyagent_actors.tracing import open_log
-
-if TYPE_CHECKING:
-    from tinyagent_actors.supervision._supervisor import Supervisor
+from tinyagent_actors.tracing import EventLog
 
 RefT = TypeVar("RefT", bound=ActorRef)
 
@@ -46,11 +39,18 @@ class System:
     name: str
     runtime: Runtime = attrs.field(repr=False)
     _root: Root = attrs.field(repr=False)
-    _body: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False, repr=False)
+    _log: EventLog | None = attrs.field(default=None, repr=False)
+    body: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False, repr=False)
+    """Around the block of `open_system`."""
     _fatal: BaseException | None = attrs.field(default=None, init=False, repr=False)
     _cause: CancelCause | None = attrs.field(default=None, init=False, repr=False)
-    _hurry: trio.Event = attrs.field(factory=trio.Event, init=False, repr=False)
+    _patience: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False, repr=False)
+    """Around the wait for the ordered stop; cancelled by whoever is in a hurry."""
     is_stopped: bool = attrs.field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.runtime.on_fatal = self._stop_fatally
+        self._root.on_end = lambda: self.body.cancel(reason="the root supervisor ended")
 
     @property
     def root(self) -> SupervisorRef:
@@ -129,49 +129,50 @@ class System:
             cause: Who, why, through what.
             fatal: What `open_system` raises when it is done.
         """
-        self._fatal = self._fatal or fatal
         if self._cause is not None:
-            self._hurry.set()
+            self.hurry(fatal)
+        self._begin_stop(cause, fatal)
+
+    def hurry(self, fatal: BaseException | None = None) -> None:
+        """Wait for no ordered stop any more: cancel what is left."""
+        self._fatal = self._fatal or fatal
+        self._patience.cancel(reason="told twice")
+
+    def _stop_fatally(self, error: BaseException) -> None:
+        self._begin_stop(CancelCause("/", f"{type(error).__name__} left an actor", "fatal"), error)
+
+    def _begin_stop(self, cause: CancelCause, fatal: BaseException | None) -> None:
+        self._fatal = self._fatal or fatal
         self._cause = self._cause or cause
-        self._body.cancel(reason=f"{cause.source} by {cause.by}")
+        self.body.cancel(reason=f"{cause.source} by {cause.by}")
 
-    async def _run_body_guard(self) -> None:
-        """Cancel the body when the root gives up."""
-        await self._root.on_end.wait()
-        self._body.cancel(reason="the root supervisor ended")
+    async def shut_down(self, seconds: float) -> None:
+        """Stop the tree in order within `seconds`, then by cancelling it, then count what is left.
 
-    async def _shut_down(self, seconds: float) -> None:
-        """Stop the tree in order within `seconds`, then by cancelling it, then count what is left. Shielded."""
-        with trio.CancelScope(shield=True):
-            if not self._root.on_end.is_set():
-                self._root.cell.request_stop(
-                    self._cause or CancelCause("open_system", "the block was left", "shutdown")
-                )
-                await self._wait_for_root(seconds)
-            if not self._root.on_end.is_set():
-                cause = CancelCause("open_system", f"not stopped within {seconds:g} s", "shutdown")
-                if self._hurry.is_set():
-                    cause = attrs.evolve(self._cause or cause, why="told twice")
-                self._root.cell.cancel(cause)
-                with trio.move_on_after(CLEANUP_GRACE):
-                    await self._root.on_end.wait()
-                self._count_unfinished()
+        Run by a system task, so that neither a cancel nor Ctrl-C cuts it short.
+        """
+        root = self._root
+        root.cell.request_stop(self._cause or CancelCause("open_system", "the block was left", "shutdown"))
+        self._patience.deadline = trio.current_time() + seconds
+        with self._patience:
+            await root.wait_closed()
+        if not root.ended.is_set():
+            root.cell.cancel(CancelCause("open_system", self._why_cancelled(seconds), "shutdown"))
+            with trio.move_on_after(CLEANUP_GRACE):
+                await root.wait_closed()
+        root.abandon()
+        try:
             await self.runtime.close_resources()
+        finally:
             self._publish_end()
+            if self._log is not None:
+                with trio.move_on_after(CLEANUP_GRACE):
+                    await self._log.ended.wait()
 
-    async def _wait_for_root(self, seconds: float) -> None:
-        with trio.move_on_after(seconds):
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_cancel_after, self._hurry, nursery.cancel_scope)
-                await self._root.on_end.wait()
-                nursery.cancel_scope.cancel()
-
-    def _count_unfinished(self) -> None:
-        body: Supervisor | None = self._root.cell.address.body
-        if body is not None and not self._root.on_end.is_set():
-            for cell in body.running():
-                if cell.leftover == 0:
-                    cell.leftover = self.runtime.leftovers.add("tasks", f"actor {cell.path}")
+    def _why_cancelled(self, seconds: float) -> str:
+        if trio.current_time() < self._patience.deadline:
+            return f"told twice, by {self._cause.by}" if self._cause else "told to hurry"
+        return f"not stopped within {seconds:g} s"
 
     def _publish_end(self) -> None:
         self.runtime.dead_letters.flush()
@@ -189,81 +190,12 @@ class System:
         )
         self.runtime.bus.close()
 
-    def _failure(self) -> BaseException | None:
+    def failure(self) -> BaseException | None:
+        """Give what `open_system` raises now that all is over: what was fatal, or that the root failed."""
         if self._fatal is not None:
             return self._fatal
         ended = self._root.cell.exit
-        if ended is not None and ended.error is not None:
-            return SystemFailedError(self.name, ended.error)
-        return None
-
-
-async def _cancel_after(event: trio.Event, scope: trio.CancelScope) -> None:
-    await event.wait()
-    scope.cancel()
-
-
-@asynccontextmanager
-async def open_system(
-    name: str = "system",
-    *,
-    shutdown: float = 10.0,
-    max_restarts: int = 3,
-    max_seconds: float = 5.0,
-    log: str | Path | None = None,
-) -> AsyncIterator[System]:
-    """Open a system: a root supervisor with nothing below it yet; leaving the block stops the tree.
-
-    The tree stops in reverse order of its start, each child in its own `shutdown` time, all of it within `shutdown`
-    seconds; then what is left is cancelled, and what will not end even so is counted in `leftovers()` and in
-    the last event. That happens however the block is left, also under cancellation: the wait is shielded, so an outer
-    deadline may be exceeded by at most `shutdown` and two times the cleanup grace (5 s each).
-
-    Args:
-        name: For logs and errors.
-        shutdown: Seconds for the ordered stop.
-        max_restarts: Of the root: how many restarts of its children are allowed ...
-        max_seconds: ... within how many seconds.
-        log: A file that gets every event as a JSON line, appended, to the very last.
-
-    Yields:
-        The system.
-
-    Raises:
-        SpecError: An argument is wrong; nothing was started.
-        SystemFailedError: The root supervisor gave up; the body was cancelled.
-        KeyboardInterrupt: It left an actor, or `run` got SIGINT; raised after the ordered stop. `SystemExit` likewise.
-    """
-    check_name(name)
-    check_seconds("shutdown", shutdown)
-    runtime = Runtime(name)
-    root = Root(runtime, supervisor("root", max_restarts=max_restarts, max_seconds=max_seconds))
-    event_log = None if log is None else open_log(log, runtime.bus)
-    if event_log is not None:
-        trio.lowlevel.spawn_system_task(event_log.follow, name=f"log of system {name}")
-    system = System(name, runtime, root)
-    runtime.on_fatal = lambda error: system.request_stop(
-        CancelCause("/", f"{type(error).__name__} left an actor", "fatal"), fatal=error
-    )
-    registered = open_systems.get([])
-    registered.append(system)
-    trio.lowlevel.spawn_system_task(root.run, name=f"system {name}")
-    trio.lowlevel.spawn_system_task(system._run_body_guard, name=f"guard of system {name}")  # noqa: SLF001  # its maker
-    outer_place = current_place.get()
-    current_place.set(runtime)
-    try:
-        with system._body:  # noqa: SLF001  # its maker
-            await root.started.wait()
-            yield system
-    finally:
-        current_place.set(outer_place)
-        await system._shut_down(shutdown)  # noqa: SLF001  # its maker
-        if event_log is not None:
-            with trio.move_on_after(CLEANUP_GRACE, shield=True):
-                await event_log.ended.wait()
-        registered.remove(system)
-        if runtime.leftovers.snapshot().tasks:
-            closed_runtimes.get([]).append(runtime)
-    failure = system._failure()  # noqa: SLF001  # its maker
-    if failure is not None:
-        raise failure
+        if ended is None or not ended.is_abnormal:
+            return None
+        was_killed = ended.cause is not None and ended.cause.source == "kill"
+        return SystemFailedError(self.name, as_fact(ended.error)) if ended.error is not None or was_killed else None

@@ -1,0 +1,96 @@
+"""ChildRunner: how a supervisor starts, stops and cancels a child; when, and what follows, is the supervisor's affair.
+
+Each child has one timer: of starting, of stopping, or of dying. A start that takes longer than `start_timeout`, and a stop
+that takes longer than `shutdown`, are cancelled; a cancelled child has `CLEANUP_GRACE` to end, then the supervisor is
+told that it will not.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import attrs
+import trio
+
+from tinyagent_actors._errors import StartTimeoutError
+from tinyagent_actors.actors import ActorContext, Address, CancelCause, Cell, ChildSpec, Mailbox, Owner
+from tinyagent_actors.supervision._child import Child
+from tinyagent_actors.supervision._child_timers import ChildTimers
+
+CLEANUP_GRACE: Final = 5.0
+"""Seconds that a cancelled child has to clean up before it is given up."""
+
+
+@attrs.define(eq=False)
+class ChildRunner:
+    """Starts, stops and cancels the children of one incarnation of a supervisor."""
+
+    _context: ActorContext
+    _owner: Owner
+    nursery: trio.Nursery = attrs.field(init=False)
+    """Where children run."""
+    timers: ChildTimers = attrs.field(factory=ChildTimers, init=False)
+
+    def new_address(self, spec: ChildSpec) -> Address:
+        """Give a place for a child, with an empty mailbox and a uid of its own."""
+        runtime = self._context.runtime
+        path = f"{self._context.path.rstrip('/')}/{spec.name}"
+        mailbox = Mailbox(path, runtime.dead_letters, runtime.pacer, spec.mailbox_capacity, spec.mailbox_policy)
+        return Address(path, runtime.next_uid(), runtime, mailbox, self._owner)
+
+    def start(self, child: Child) -> None:
+        """Start the next incarnation."""
+        address, spec = child.address, child.spec
+        address.incarnation += 1
+        cell = child.cell = address.cell = Cell(address, address.incarnation)
+        cell.event = self._context.cell.event if child.cause is None else child.cause
+        child.state = "starting"
+        child.is_dying = False
+        address.mailbox.renew()
+        context = ActorContext(child.ref, cell)
+        cell.spawn(self.nursery, lambda ctx: spec.start(ctx, *spec.args, **spec.kwargs), context)
+        self.timers.arm(child, trio.current_time() + spec.start_timeout)
+
+    def stop(self, child: Child, cause: CancelCause) -> None:
+        """Ask a child that runs to end in its `shutdown` time; not twice."""
+        cell, now = child.cell, trio.current_time()
+        if cell is None or child.state == "stopping":
+            return
+        is_starting = child.state == "starting"
+        child.state = "stopping"
+        child.stop_cause = cause
+        cell.request_stop(cause)
+        if cell.cancelling is not None:
+            self.await_end(child)
+        elif child.spec.shutdown == "kill":
+            cell.cancel(CancelCause(cause.by, cause.why, "kill"))
+            self.await_end(child)
+        else:
+            start_due = child.due if is_starting and child.due is not None else float("inf")
+            self.timers.arm(child, min(now + child.spec.shutdown, start_due))
+
+    def await_end(self, child: Child) -> None:
+        """Give a child that was cancelled its time to clean up; not a second time."""
+        if not child.is_dying:
+            child.is_dying = True
+            self.timers.arm(child, trio.current_time() + CLEANUP_GRACE)
+
+    def is_given_up(self, child: Child) -> bool:
+        """Take the next step with a child whose timer was due: cancel it; True if that was done, and it has not ended."""
+        cell = child.cell
+        if cell is None or cell.exit is not None:
+            return False
+        if cell.cancelling is not None:
+            return True
+        self._cancel(child, cell)
+        self.await_end(child)
+        return False
+
+    def _cancel(self, child: Child, cell: Cell) -> None:
+        by, seconds = self._context.path, child.spec.start_timeout
+        if child.state == "starting":
+            cause = CancelCause(by, f"not started after {seconds:g} s", "start_timeout")
+            cell.cancel(cause, StartTimeoutError(cell.path, seconds=seconds))
+        else:
+            asked = child.stop_cause or CancelCause(by, "stopped", "shutdown")
+            cell.cancel(CancelCause(asked.by, f"{asked.why}; not ended in time ({child.spec.shutdown} s)", "shutdown"))
