@@ -130,8 +130,8 @@ class Cell:
 
     @trio.lowlevel.enable_ki_protection
     def tell_started(self, value: object = None) -> None:
-        """Say that it has started; a second time changes nothing."""
-        if self.has_started or self.exit is not None:
+        """Say that it has started; a second time, or while it is being cancelled, changes nothing."""
+        if self.has_started or self.exit is not None or self.cancelling is not None:
             return
         self.has_started = True
         self.value = value
