@@ -6,7 +6,7 @@ import pytest
 import trio
 import trio.testing
 
-from tests._kernel import Stuck, child, crash, deaf, hangs, ignores, obedient, settle, start, states, told
+from tests._kernel import Stuck, child, crash, hangs, ignores, obedient, settle, start, states, told
 from tinyagent_actors import (
     ActorContext,
     ActorRef,
@@ -478,12 +478,3 @@ async def test_stuck_start_is_released(autojump_clock: trio.testing.MockClock) -
 
         assert system.leftovers().total == 0
         assert await successor.ask("here") == "here"
-
-
-async def test_a_deaf_one_counts_as_started() -> None:
-    """`started()` is enough: nobody has to pull."""
-    async with open_system() as system:
-        ref = await start(system, deaf, shutdown="kill")
-
-        assert await states(system) == {"actor": "running"}
-        assert ref.incarnation == 1
