@@ -121,8 +121,10 @@ async def test_only_one_task_reads(engine: str) -> None:
         async with open_stream(Model("any", base_url=endpoint.url), CONTEXT, options) as stream:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_drain, stream)
+                # The reader must be there before `result`, which would read in its place.
+                await trio.testing.wait_all_tasks_blocked()
                 nursery.start_soon(stream.result)
-                await trio.testing.wait_all_tasks_blocked(0.01)
+                await trio.testing.wait_all_tasks_blocked()
                 with pytest.raises(trio.BusyResourceError):
                     await stream.next_events()
                 nursery.cancel_scope.cancel()
