@@ -13,6 +13,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from tinyagent_actors._alchemy._lib import Decoder, Hub
+
+__all__ = ["AVAILABLE", "UNAVAILABLE_REASON", "Decoder", "Hub", "is_built"]
+
 _WANTED = os.environ.get("TINYAGENT_NATIVE", "auto")
 
 

@@ -76,5 +76,6 @@ def _open_native(request: Request) -> Source:
         api=request.model.api,
         think_tags=request.think_tags,
         event_limit=request.options.limits.event_bytes,
+        connect_timeout=request.options.timeouts.connect,
     )
     return NativeSource(pump, stream, pump.attach(stream))

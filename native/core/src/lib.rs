@@ -1,0 +1,22 @@
+//! The engine of `tinyagent_actors` without Python.
+//!
+//! - [`sse`], [`json`], [`text`] and [`dialect`] are pure: bytes in, [`Item`]s out. `docs/explanation/engine-boundary.md`
+//!   defines them; the Python decoder follows the same page, and both are compared over generated streams.
+//! - [`transport`] and [`inflate`] turn a request into the bytes of a body.
+//! - [`hub`] runs any number of streams on one Tokio worker and hands out what is ready for all of them at once.
+
+pub mod dialect;
+pub mod hub;
+pub mod inflate;
+pub mod item;
+pub mod json;
+pub mod sse;
+pub mod text;
+pub mod transport;
+
+mod queue;
+mod reader;
+
+pub use dialect::{Decode, DecoderOptions};
+pub use hub::{Batch, Hub, HubError, StreamRequest};
+pub use item::Item;

@@ -1,0 +1,95 @@
+"""The compiled engine. `docs/explanation/engine-boundary.md` says what crosses here."""
+
+from typing import Any, Final, TypeAlias, final
+
+__all__: Final = ["Decoder", "Hub"]
+
+_Item: TypeAlias = tuple[int, Any]
+
+@final
+class Decoder:
+    """The pure decoder of a dialect: bytes in, items out. It is what the hub uses, shown for tests."""
+
+    def __new__(cls, api: str, *, think_tags: bool = False, event_limit: int = 67_108_864) -> Decoder:
+        """Make the decoder of one body.
+
+        Raises:
+            ValueError: No dialect has this name.
+        """
+
+    def feed(self, data: bytes) -> list[_Item]:
+        """Take bytes of the body; give the items that they make."""
+
+    def end(self, cut: str | None) -> list[_Item]:
+        """Say that the body ended, by itself or because of `cut`; give the last items."""
+
+    @property
+    def done(self) -> bool:
+        """Whether the last item was given."""
+
+@final
+class Hub:
+    """All streams of a system: one Tokio runtime with one worker thread, one pool of connections.
+
+    Every method raises `RuntimeError` in a forked child. Any thread may call any of them; none waits but `next_batch`.
+    """
+
+    def __new__(cls) -> Hub:
+        """Make a hub. Proxies are those that the environment names now, and none for this machine.
+
+        Raises:
+            RuntimeError: There is no thread, or no certificate to be had.
+        """
+
+    def open(
+        self,
+        url: str,
+        headers: list[tuple[str, str]],
+        body: bytes,
+        *,
+        api: str,
+        think_tags: bool = False,
+        event_limit: int = 67_108_864,
+        connect_timeout: float | None = None,
+    ) -> int:
+        """Send a POST request; give the number of its stream.
+
+        Args:
+            url: Where to; http or https.
+            headers: Pairs of name and value, besides ``host`` and ``content-length``.
+            body: Of the request.
+            api: The dialect of the answer.
+            think_tags: Whether `<think>` in the text is thinking.
+            event_limit: Bytes of one event.
+            connect_timeout: Seconds until there must be a connection; None for no limit.
+
+        Raises:
+            ValueError: The URL, a header or the dialect cannot be used; the text holds no value of theirs.
+            RuntimeError: The hub is closed.
+        """
+
+    def next_batch(self, timeout: float) -> list[tuple[int, list[_Item], int, int]] | None:
+        """Wait, without the interpreter's lock, until anything is ready; give all that is.
+
+        Args:
+            timeout: Seconds; nothing came in them: an empty list.
+
+        Returns:
+            An entry for each stream that has anything: its number, its items, and what they cost in events and in bytes.
+            None once the hub is closed.
+        """
+
+    def release(self, stream: int, events: int, bytes: int) -> None:
+        """Give the credit of an entry back. Of a stream that is over it is nobody's."""
+
+    def end(self, stream: int) -> None:
+        """Read no more of a stream and let go what is held, as after a cut; its last items still come."""
+
+    def abort(self, stream: int) -> None:
+        """Drop a stream: its connection is closed at once, and nothing more comes of it."""
+
+    def statistics(self) -> dict[str, int]:
+        """Count ``streams`` that are open, connections ``opened``, ``requests`` begun and items ``queued``."""
+
+    def close(self) -> None:
+        """Abort all streams and wake whoever waits for a batch. Nothing can be opened any more."""
