@@ -13,7 +13,7 @@ ENGINES = ("httpx", "native") if _alchemy.AVAILABLE else ("httpx",)
 _MUST_BE_BUILT = os.environ.get("TINYAGENT_NATIVE") == "1"
 
 
-@pytest.fixture(params=ENGINES)
+@pytest.fixture(params=ENGINES, scope="session")
 def engine(request: pytest.FixtureRequest) -> str:
     """The engines that are built, one after the other."""
     name: str = request.param

@@ -188,9 +188,9 @@ async def test_a_reader_that_stops_stops_the_server(engine: str) -> None:
 
 async def test_a_busy_reader_lets_others_run(engine: str) -> None:
     """Thousands of events that are there already do not starve other tasks."""
-    event = {"choices": [{"delta": {"content": "x"}}]}
+    pair = [{"choices": [{"delta": {member: "x"}}]} for member in ("content", "reasoning")]  # which never merge
     async with open_endpoint(
-        [Reply.events(*[event] * 5000, "[DONE]", delivery=Delivery(split_every=1 << 20))]
+        [Reply.events(*pair * 2500, "[DONE]", delivery=Delivery(split_every=1 << 20))]
     ) as endpoint:
         options = StreamOptions(engine=engine)  # type: ignore[arg-type]
         turns = 0

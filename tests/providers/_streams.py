@@ -1,0 +1,192 @@
+"""Bodies for decoders: what endpoints send, what they should not send, and noise; each with where it is cut into reads."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from hypothesis import strategies as st
+
+from tinyagent_actors.providers._items import Item
+
+_WORDS = st.sampled_from(
+    ["", "a", "hello ", "é", "😀", "\u2028", "\x85", "<think>", "</think>", "<thi", "nk>", "</", "\n", "\\", '"']
+)
+_HALVES = st.sampled_from(["\ud83d", "\ude00", "\ud83d\ude00", "\ude00\ud83d", "a\ud83d"])
+TEXTS = st.lists(st.one_of(_WORDS, _HALVES), max_size=3).map("".join)
+_NUMBERS = st.sampled_from(
+    ["0", "-0", "0.0", "1", "7", "12.0", "1e3", "1.5", "-1", "9007199254740992", "9007199254740993", "1E+2"]
+)
+_BROKEN_NUMBERS = st.sampled_from(["NaN", "Infinity", "-Infinity", "1e999", "01", "1."])
+
+
+class Raw:
+    """JSON text that stands in a value as it is."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return f"Raw({self.text!r})"
+
+
+NUMBERS = _NUMBERS.map(Raw)
+_ODD: st.SearchStrategy[Any] = st.one_of(
+    st.none(), st.booleans(), NUMBERS, TEXTS, st.just([]), st.just({}), st.just({"a": 1}), st.just([{"text": "x"}]),
+    st.just([[], {}]), st.just(Raw('{"a":1,"b":{},"a":2}')),
+)  # fmt: skip
+
+
+def _maybe(members: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[dict[str, Any]]:
+    """Objects that have some of the members, sometimes with a value that does not belong there."""
+    return st.fixed_dictionaries({}, optional={name: st.one_of(value, value, _ODD) for name, value in members.items()})
+
+
+_PARTS = st.lists(
+    _maybe({"type": st.sampled_from(["text", "thinking"]), "text": TEXTS, "thinking": st.one_of(TEXTS, st.lists(_maybe({"text": TEXTS}), max_size=2))}),
+    max_size=3,
+)  # fmt: skip
+_DETAILS = st.lists(
+    _maybe({
+        "type": st.sampled_from(["reasoning.text", "reasoning.summary", "reasoning.encrypted"]),
+        "index": NUMBERS, "text": TEXTS, "summary": TEXTS, "signature": TEXTS, "data": TEXTS, "id": _ODD,
+    }),
+    max_size=3,
+)  # fmt: skip
+_IDS = st.one_of(st.sampled_from(["", "call_0", "call_1", "call_2"]), _HALVES)
+_FUNCTIONS = _maybe({"name": st.sampled_from(["look", "lo", "ok", ""]), "arguments": TEXTS})
+_CALLS = st.lists(
+    _maybe({"id": _IDS, "index": NUMBERS, "type": st.just("function"), "function": _FUNCTIONS, "extra_content": _ODD}),
+    max_size=3,
+)
+_PLAIN_CALL = st.fixed_dictionaries({
+    "index": st.integers(0, 1),
+    "function": st.fixed_dictionaries({"arguments": TEXTS}),
+})  # fmt: skip
+_DELTAS = st.one_of(
+    st.fixed_dictionaries({"content": TEXTS}),
+    st.fixed_dictionaries({"reasoning_content": TEXTS}),
+    st.fixed_dictionaries({"tool_calls": st.lists(_PLAIN_CALL, min_size=1, max_size=1)}),
+    _maybe({
+        "role": st.just("assistant"), "content": st.one_of(TEXTS, _PARTS), "reasoning_content": TEXTS, "reasoning": TEXTS,
+        "reasoning_text": TEXTS, "reasoning_details": _DETAILS, "refusal": TEXTS, "tool_calls": _CALLS,
+        "function_call": _FUNCTIONS,
+    }),
+)  # fmt: skip
+_COUNTERS = _maybe({
+    "prompt_tokens": NUMBERS, "completion_tokens": NUMBERS, "total_tokens": NUMBERS, "cost": NUMBERS, "cached_tokens": NUMBERS,
+    "prompt_cache_hit_tokens": NUMBERS, "reasoning_tokens": NUMBERS, "cache_creation_input_tokens": NUMBERS,
+    "prompt_tokens_details": _maybe({"cached_tokens": NUMBERS, "cache_write_tokens": NUMBERS}),
+    "completion_tokens_details": _maybe({"reasoning_tokens": NUMBERS}),
+})  # fmt: skip
+_RARELY = {"error": st.sampled_from([None, {}, "", False]), "usage": _COUNTERS}
+_CHOICES = st.one_of(
+    st.fixed_dictionaries({"index": st.just(0), "delta": _DELTAS}),
+    _maybe({
+        "index": st.sampled_from([Raw("0"), Raw("0.0"), Raw("-0"), Raw("1"), None]), "delta": _DELTAS, "message": _DELTAS,
+        "finish_reason": st.sampled_from(["stop", "tool_calls", "", None, "\ud83d"]), **_RARELY,
+    }),
+)  # fmt: skip
+_GOOD_EVENTS = st.fixed_dictionaries(
+    {"choices": st.lists(_CHOICES, max_size=2)},
+    optional={"id": TEXTS, "model": TEXTS, "object": st.just("chat.completion.chunk"), **_RARELY},
+)
+_ERRORS = st.one_of(
+    st.fixed_dictionaries({"error": _ODD}, optional={"choices": st.lists(_CHOICES, max_size=1)}),
+    _maybe({"object": st.just("error"), "type": st.just("error"), "message": TEXTS}),
+    _maybe({"base_resp": _maybe({"status_code": NUMBERS, "status_msg": TEXTS}), "choices": st.none()}),
+    _maybe({"choices": st.lists(_maybe({"error": _ODD, "delta": _DELTAS}), max_size=2)}),
+    _ODD,
+    _BROKEN_NUMBERS.map(Raw),
+)
+
+
+def dump(value: Any, *, indent: bool = False) -> str:
+    """Give the JSON text of a value that may hold `Raw` ones and halves of characters, as `\\u` escapes."""
+    raws: list[str] = []
+
+    def keep(raw: Any) -> str:
+        raws.append(raw.text)
+        return f"\0{len(raws) - 1}\0"
+
+    text = json.dumps(value, default=keep, indent=1 if indent else None)
+    return re.sub(r'"\\u0000(\d+)\\u0000"', lambda match: raws[int(match[1])], text)
+
+
+_ENDS = st.sampled_from([b"\n\n", b"\r\n\r\n", b"\r\r", b"\n\r\n", b"\r\n\n", b"\n: c\n\n"])
+_PREFIXES = st.sampled_from(
+    [b"data: ", b"data:", b"data:  ", b"event: message\ndata: ", b"id: 1\r\ndata: ", b": c\ndata: "]
+)
+_RARE_PREFIXES = st.sampled_from([b"", b"event: error\ndata: ", b"error: ", b"junk: "])
+
+
+def _text(draw: st.DrawFn, value: Any) -> bytes:
+    text = dump(value, indent=draw(st.integers(0, 9)) == 9)  # noqa: PLR2004  # one in ten
+    if draw(st.booleans()) and _is_plain(text):
+        text = json.dumps(json.loads(text), ensure_ascii=False)
+    return text.encode()
+
+
+@st.composite
+def _good_event(draw: st.DrawFn) -> bytes:
+    lines = _text(draw, draw(_GOOD_EVENTS)).split(b"\n")
+    return draw(_PREFIXES) + b"\ndata: ".join(lines) + draw(_ENDS)
+
+
+@st.composite
+def _bad_event(draw: st.DrawFn) -> bytes:
+    end = draw(st.one_of(_ENDS, st.sampled_from([b"\n", b""])))
+    return draw(st.one_of(_PREFIXES, _RARE_PREFIXES)) + _text(draw, draw(st.one_of(_GOOD_EVENTS, _ERRORS))) + end
+
+
+def _is_plain(text: str) -> bool:
+    try:
+        json.dumps(json.loads(text), ensure_ascii=False).encode()
+    except ValueError:
+        return False
+    return "NaN" not in text and "Infinity" not in text
+
+
+_NOISE = st.one_of(
+    st.sampled_from([
+        b": ping\n\n", b":\n", b"\n", b"\r\n", b"data\n\n", b"data:\n\n", b"data: [DONE]\n\n", b"data: [DONE]", b" data: x\n\n", b"\xef\xbb\xbf",
+        b"event: error\n\n", b"error: {\"code\": 500}\n\n", b"error: broken\n\n", b"retry: 5\n\n", b"<html>", b"{", b"[", b"[]\n\n", b"data: {\n\n",
+        b"data: " + b"[" * 130 + b"]" * 130 + b"\n\n", b"data: \xff\xc3\n\n", b'data: {"choices": [{"delta": {"content": "\xe2\x82\xff\xf0\x9f\x98"}}]}\n\n',
+        b'{"error": {"code": 429}}\n\n', b'data: {"choices": [], "choices": [{"delta": {"content": "last wins"}}]}\n\n', b"\t ",
+    ]),
+    st.binary(max_size=6),
+)  # fmt: skip
+_STARTS = st.sampled_from([b"", b"", b"", b"\xef\xbb\xbf", b" ", b"\n", b": start\n\n", b"\r"])
+_LASTS = st.sampled_from(
+    [b"data: [DONE]\n\n", b"data: [DONE]", b"", b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n']
+)
+BODIES = st.builds(
+    lambda start, before, odd, after, last: start + b"".join([*before, *odd, *after]) + last,
+    _STARTS,
+    st.lists(_good_event(), min_size=1, max_size=6),
+    st.one_of(st.just([]), st.lists(st.one_of(_bad_event(), _NOISE), min_size=1, max_size=2)),
+    st.lists(_good_event(), max_size=3),
+    _LASTS,
+)
+
+
+@st.composite
+def cut_bodies(draw: st.DrawFn) -> list[bytes]:
+    """Bodies in pieces: whole, byte by byte, or cut at random."""
+    body = draw(BODIES)
+    if draw(st.integers(0, 3)) == 0:
+        return [body[at : at + 1] for at in range(len(body))]
+    cuts = sorted(draw(st.lists(st.integers(0, len(body)), max_size=4)))
+    return [body[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(body)], strict=True)]
+
+
+def decode(decoder: Any, pieces: list[bytes], cut: str | None) -> list[Item]:
+    """Give all items of a body."""
+    items: list[Item] = []
+    for piece in pieces:
+        items += decoder.feed(piece)
+    items += decoder.end(cut)
+    assert decoder.done
+    assert decoder.feed(b"data: late\n\n") == decoder.end(None) == []
+    return items
