@@ -109,15 +109,20 @@ def bench_paced_streams() -> list[Row]:
 
 
 def bench_cancel() -> list[Row]:
-    """Cancel of 500 streams in flight: seconds until every one is closed on our side."""
+    """Cancel of 500 streams in flight: seconds until every one is closed on our side.
+
+    Each engine at a pace that it can keep up with (5 ms a token: 100,000 events a second; 100 ms: 5,000), so that what is
+    measured is the cancel and not the work of a backlog.
+    """
     rows = []
-    with _endpoint.running(tokens=100_000, pace_ms=5) as url:
-        for engine in ENGINES:
+    for engine in ENGINES:
+        pace = {"native": 5.0, "httpx": 100.0}[engine]
+        with _endpoint.running(tokens=100_000, pace_ms=pace) as url:
             taken = [
                 measure_in_child("_agents", "cancelled_streams", url, engine, 500).extra["closed_after"]
                 for _ in range(RUNS)
             ]
-            rows.append(Row(f"cancel of 500 streams, {engine}: s", max(taken), "<= 0.5", "the worst"))
+        rows.append(Row(f"cancel of 500 streams, {engine}: s", max(taken), "<= 0.5", f"the worst; {pace:g} ms a token"))
     return rows
 
 
