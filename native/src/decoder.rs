@@ -17,7 +17,7 @@ pub(crate) struct Decoder {
 #[pymethods]
 impl Decoder {
     #[new]
-    #[pyo3(signature = (api, *, think_tags = false, event_limit = 64 * 1024 * 1024))]
+    #[pyo3(signature = (api, *, think_tags = false, event_limit = 67_108_864))]
     fn new(api: &str, think_tags: bool, event_limit: usize) -> PyResult<Self> {
         let options = DecoderOptions {
             think_tags,

@@ -32,7 +32,7 @@ impl Hub {
 
     /// Start a stream; give its number. Never waits.
     #[pyo3(signature = (
-        url, headers, body, *, api, think_tags = false, event_limit = 64 * 1024 * 1024, connect_timeout = None
+        url, headers, body, *, api, think_tags = false, event_limit = 67_108_864, connect_timeout = None
     ))]
     #[allow(
         clippy::too_many_arguments,
@@ -74,8 +74,8 @@ impl Hub {
     }
 
     /// Give credit back.
-    fn release(&self, stream: u64, events: usize, bytes: usize) -> PyResult<()> {
-        let released = self.inner.release(stream, Cost { events, bytes });
+    fn release(&self, stream: u64, events: usize, size: usize) -> PyResult<()> {
+        let released = self.inner.release(stream, Cost { events, bytes: size });
         Ok(released.map_err(Failure::from)?)
     }
 

@@ -79,7 +79,7 @@ class Hub:
             None once the hub is closed.
         """
 
-    def release(self, stream: int, events: int, bytes: int) -> None:
+    def release(self, stream: int, events: int, size: int) -> None:
         """Give the credit of an entry back. Of a stream that is over it is nobody's."""
 
     def end(self, stream: int) -> None:

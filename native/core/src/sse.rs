@@ -306,3 +306,94 @@ fn trim_start(data: &[u8]) -> &[u8] {
     let begin = data.iter().position(|byte| !is_blank(byte));
     &data[begin.unwrap_or(data.len())..]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Told = (String, String, String);
+
+    fn frames(pieces: &[&[u8]]) -> Vec<Told> {
+        let mut framer = Framer::new(1 << 20);
+        let mut told = Vec::new();
+        let mut sink = |frame: Frame<'_>| {
+            let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+            told.push((text(frame.data), text(frame.event), text(frame.error)));
+            ControlFlow::Continue(())
+        };
+        for piece in pieces {
+            framer.feed(piece, &mut sink);
+        }
+        framer.close(&mut sink);
+        told
+    }
+
+    fn data(text: &str) -> Told {
+        (text.to_owned(), String::new(), String::new())
+    }
+
+    #[test]
+    fn every_line_end_ends_a_line_wherever_it_is_split() {
+        let body = b"data: a\r\n\r\ndata:b\r\rdata:  c\n\n: comment\ndata: d\ndata: e\r\n\n".as_slice();
+        let expected = [data("a"), data("b"), data(" c"), data("d\ne")];
+
+        for at in 0..=body.len() {
+            assert_eq!(frames(&[&body[..at], &body[at..]]), expected, "split at {at}");
+        }
+    }
+
+    #[test]
+    fn a_mark_is_dropped_only_at_the_very_start() {
+        let body = b"\xef\xbb\xbfdata: a\n\n\xef\xbb\xbfdata: b\n\n".as_slice();
+
+        for at in 0..=body.len() {
+            assert_eq!(frames(&[&body[..at], &body[at..]]), [data("a")], "split at {at}");
+        }
+    }
+
+    #[test]
+    fn names_and_errors_are_kept_and_unframed_json_is_data() {
+        let named = ("x".to_owned(), "error".to_owned(), String::new());
+        let failed = (String::new(), String::new(), "broken".to_owned());
+        assert_eq!(
+            frames(&[b"event: error\ndata: x\n\nerror: broken\n\nid: 1\n\n"]),
+            [named, failed]
+        );
+        assert_eq!(frames(&[b": c\n\n", b"{\"a\":\n:1}\n\n"]), [data("{\"a\":\n:1}")]);
+    }
+
+    #[test]
+    fn what_a_body_is_is_seen_from_its_first_byte() {
+        for (start, is_json, is_page) in [
+            (" \r\n\t[", true, false),
+            ("\u{feff} <", false, true),
+            ("x", false, false),
+        ] {
+            let mut framer = Framer::new(1 << 20);
+            framer.feed(start.as_bytes(), &mut |_| ControlFlow::Continue(()));
+
+            assert_eq!((framer.is_json(), framer.is_page()), (is_json, is_page), "{start:?}");
+        }
+    }
+
+    #[test]
+    fn the_limit_is_of_one_event_and_comments_do_not_count() {
+        let is_too_large = |pieces: &[&[u8]]| {
+            let mut framer = Framer::new(10);
+            for piece in pieces {
+                framer.feed(piece, &mut |_| ControlFlow::Continue(()));
+            }
+            framer.is_too_large()
+        };
+
+        assert!(!is_too_large(&[
+            b"data: 678\n\ndata: 678\n\n",
+            b": a long comment, in",
+            b" pieces too\n"
+        ]));
+        assert!(is_too_large(&[b"data: 6789\n\n"]));
+        assert!(is_too_large(&[b"data:", b" 67890"]));
+        assert!(is_too_large(&[b"data: 678\r", b"\ndata\n"]));
+        assert!(is_too_large(&[b"[1,2,3,", b"4,5]"]));
+    }
+}
