@@ -55,13 +55,17 @@ def bench_agent_runs() -> list[Row]:
             return lambda: measure_in_child(module, "agent_runs", url, *engine, at_once, rounds).cpu / at_once / rounds
 
         reference, *ours = _alternately(cpu("_reference"), *(cpu("_agents", engine) for engine in ENGINES))
+        parts = {
+            engine: measure_in_child("_breakdown", "breakdown", url, engine, at_once, rounds) for engine in ENGINES
+        }
     limits = {"httpx": "<= 2.0", "native": "<= 0.7"}
     return [
         Row(
             f"agent run, {engine}",
             _median_ratio(values, reference),
             limits[engine],
-            f"{statistics.median(values) * 1e3:.2f} ms CPU, reference {statistics.median(reference) * 1e3:.2f} ms",
+            f"{statistics.median(values) * 1e3:.2f} ms CPU, reference {statistics.median(reference) * 1e3:.2f} ms; of which "
+            + ", ".join(f"{name} {ms:.2f}" for name, ms in parts[engine].extra.items()),
         )
         for engine, values in zip(ENGINES, ours, strict=True)
     ]

@@ -8,7 +8,18 @@ from typing import Any
 import trio
 
 from benchmarks._child import run_timed
-from tinyagent_actors import AgentSpec, Context, Model, StreamOptions, UserMessage, open_stream, open_system, tool
+from tinyagent_actors import (
+    AgentSpec,
+    Context,
+    Message,
+    Model,
+    StreamOptions,
+    System,
+    UserMessage,
+    open_stream,
+    open_system,
+    tool,
+)
 
 
 @tool
@@ -31,8 +42,27 @@ async def count_letters(text: str) -> int:
     return len(text)
 
 
+TOOLS = (count_words, count_letters)
+
+
 def _model(base_url: str) -> Model:
     return Model("bench", provider="custom", base_url=base_url)
+
+
+async def ask_once(system: System, name: str, base_url: str, engine: Any) -> None:
+    """Start an agent as an actor in the tree, ask it, stop it: 2 model calls, 2 parallel tools."""
+    spec = AgentSpec(
+        name,
+        model=_model(base_url),
+        system_prompt="Be brief.",
+        tools=list(TOOLS),
+        options=StreamOptions(engine=engine),
+        restart="temporary",
+    )
+    agent = await system.start_child(spec)
+    answer = await agent.ask("Count the words and the letters.")
+    assert answer.error is None, answer.error
+    await agent.stop()
 
 
 async def agent_runs(base_url: str, engine: Any, at_once: str, rounds: str) -> None:
@@ -40,26 +70,12 @@ async def agent_runs(base_url: str, engine: Any, at_once: str, rounds: str) -> N
     async with open_system() as system:
         number = 0
 
-        async def one(name: str) -> None:
-            spec = AgentSpec(
-                name,
-                model=_model(base_url),
-                system_prompt="Be brief.",
-                tools=[count_words, count_letters],
-                options=StreamOptions(engine=engine),
-                restart="temporary",
-            )
-            agent = await system.start_child(spec)
-            answer = await agent.ask("Count the words and the letters.")
-            assert answer.error is None, answer.error
-            await agent.stop()
-
         async def a_round() -> None:
             nonlocal number
             async with trio.open_nursery() as nursery:
                 for _ in range(int(at_once)):
                     number += 1
-                    nursery.start_soon(one, f"agent-{number}")
+                    nursery.start_soon(ask_once, system, f"agent-{number}", base_url, engine)
 
         async def timed() -> None:
             for _ in range(int(rounds)):
@@ -68,8 +84,9 @@ async def agent_runs(base_url: str, engine: Any, at_once: str, rounds: str) -> N
         await run_timed(timed, warm_up=a_round)
 
 
-async def _one_stream(base_url: str, engine: Any) -> None:
-    context = Context("", (UserMessage("Go."),))
+async def one_stream(base_url: str, engine: Any, messages: tuple[Message, ...] = (UserMessage("Go."),)) -> None:
+    """Read one answer to its end."""
+    context = Context("", messages)
     async with open_stream(_model(base_url), context, StreamOptions(engine=engine)) as stream:
         while await stream.next_events():
             pass
@@ -84,7 +101,7 @@ async def streams(base_url: str, engine: Any, at_once: str, rounds: str) -> None
         async def a_round() -> None:
             async with trio.open_nursery() as nursery:
                 for _ in range(int(at_once)):
-                    nursery.start_soon(_one_stream, base_url, engine)
+                    nursery.start_soon(one_stream, base_url, engine)
 
         async def timed() -> None:
             for _ in range(int(rounds)):

@@ -49,7 +49,11 @@ async def run_timed(timed: Timed, *, warm_up: Timed | None = None) -> None:
     wall = time.perf_counter() - began
     after = resource.getrusage(resource.RUSAGE_SELF)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    measured = Measured(cpu, wall, _threads(), after.ru_maxrss / 1024, extra or {})
+    print_measured(Measured(cpu, wall, _threads(), after.ru_maxrss / 1024, extra or {}))
+
+
+def print_measured(measured: Measured) -> None:
+    """Print it as the parent reads it."""
     print(json.dumps(attrs.asdict(measured)))
 
 
