@@ -43,6 +43,16 @@ async def stubborn(seconds: float) -> None:
         await trio.sleep(seconds)
 
 
+@tool(timeout=2)
+async def tidy(seconds: float) -> None:
+    """Wait for ever, and take a while to clean up."""
+    try:
+        await trio.sleep_forever()
+    finally:
+        with trio.CancelScope(shield=True):
+            await trio.sleep(seconds)
+
+
 @tool
 def in_thread(text: str) -> str:
     """Run in a thread."""
@@ -57,7 +67,7 @@ async def steps() -> Any:
     yield "done"
 
 
-TOOLS = {one.name: one for one in (double, fail, hang, stubborn, in_thread, steps)}
+TOOLS = {one.name: one for one in (double, fail, hang, stubborn, tidy, in_thread, steps)}
 
 
 def make(*calls: Any, runtime: Runtime | None = None) -> CallBatch:
@@ -107,6 +117,32 @@ async def test_a_timeout_ends_the_tool_and_says_which(autojump_clock: trio.testi
     with trio.move_on_after(1):
         await batch.wait()
     assert "run deadline after 1 s" in batch.results()[0].text
+
+
+async def test_a_cancel_before_the_start_is_no_timeout() -> None:
+    """A run that is cancelled already has no deadline that could have come: each call is `cancelled`."""
+    runtime = Runtime("test")
+    events = runtime.bus.open_subscription("**")
+    batch = make(("hang", {}), ("double", {"number": 1}), runtime=runtime)
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await batch.wait()
+
+    assert scope.cancelled_caught
+    assert [event.outcome for event in told(runtime, ToolExecutionEndEvent, events)] == ["cancelled", "cancelled"]
+
+
+async def test_a_cancel_stays_one_while_the_tool_cleans_up(autojump_clock: trio.testing.MockClock) -> None:
+    """What ended the tool is what came first, also if its deadline passes during the cleanup."""
+    batch = make(("tidy", {"seconds": 3}))
+    with trio.CancelScope() as scope:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(batch.wait)
+            await trio.sleep(1)
+            scope.cancel()
+
+    assert trio.current_time() == 4
+    assert batch.results()[0].text == "cancelled: the run was cancelled"
 
 
 async def test_a_tool_that_will_not_end_is_abandoned(autojump_clock: trio.testing.MockClock) -> None:

@@ -24,6 +24,7 @@ swallows its cancel holds the run for ever), and a cancel that only sets a flag.
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -78,6 +79,8 @@ class _Execution:
     batch: CallBatch
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     deadline_name: str = "tool"
+    is_run_cancelled: bool = False
+    """Whether the run was cancelled before the deadline came; then that is what ended the tool, however long it cleans up."""
     began: float = 0.0
     given_up: float | None = None
     leftover: int = 0
@@ -188,6 +191,7 @@ class CallBatch:
                 self._give_up_late()
         except trio.Cancelled:
             for execution in self._open:
+                execution.is_run_cancelled = not self._is_late(execution)
                 execution.scope.cancel(reason="the run was cancelled")
             with trio.move_on_after(CLEANUP_GRACE, shield=True):
                 while self._open:
@@ -205,6 +209,8 @@ class CallBatch:
 
     def _start(self) -> None:
         outer = trio.current_effective_deadline()
+        if outer == -math.inf:  # no deadline: the run is cancelled already, and `wait` is about to hear of it
+            outer = math.inf
         now = trio.current_time()
         for place, call in enumerate(self.calls):
             execution = self._prepare(place, call)
@@ -259,7 +265,7 @@ class CallBatch:
 
     def settle_cancelled(self, execution: _Execution) -> None:
         """Fill the slot of a call whose scope ended it: by its deadline, or by a cancel."""
-        if self._is_late(execution):
+        if self._is_late(execution) and not execution.is_run_cancelled:
             seconds = execution.scope.deadline - execution.began
             text = f"timed out: ended by the {execution.deadline_name} deadline after {seconds:.3g} s"
             self.settle(execution, _text(text), "timed_out", is_error=True)
