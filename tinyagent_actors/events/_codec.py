@@ -279,8 +279,10 @@ def _unstructure_custom(message: CustomMessage) -> dict[str, Any]:
 
 
 def _unstructure_error(cls: Any) -> _Unstructure:
-    if cls not in _ERRORS.values():
-        return lambda error: unstructure(_foreign(error))
+    if (
+        cls not in _ERRORS.values()
+    ):  # a class that fields are declared with, or one that is not ours: each error by its own
+        return lambda error: unstructure(error if type(error) in _ERRORS.values() else _foreign(error))
     fields = make_dict_unstructure_fn(cls, converter, **_overrides(cls))
     return lambda error: {"type": cls.__name__, **fields(error)}
 
