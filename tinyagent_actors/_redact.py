@@ -108,6 +108,21 @@ _RULES: Final[Mapping[str, _Rule]] = {
 }
 """Mark, in lower case, to the rule that is tried where it stands."""
 
+_WITNESSES: Final = tuple(
+    mark.encode()
+    for mark in (
+        *("sk-", "sk_", "csk", "cpk", "xai-", "pplx-", "tvly-", "nvapi-", "glpat-", "k_live_", "k_test_"),
+        *("npm_", "hf_", "r8_", "gho_", "ghp_", "ghs_", "ghu_", "ghr_", "github_pat_", "xox", "xapp-"),
+        *("aiza", "akia", "asia", "eyj", "-----begin", "://", "bearer", "basic"),
+        *("authorization", "cookie", "credential", "pass", "pwd", "secret", "key", "token"),
+    )
+)
+"""In each mark, and in each name that `_SECRET_NAME` matches, stands one of these, in lower case."""
+_FOLDED: Final = tuple(letter.encode() for letter in "\u0131\u0130\u017f\u212a")
+"""The letters beyond ASCII that are ASCII where case is ignored: with them a mark may stand there in disguise."""
+_COUNTER: Final = b'"total_tokens":'
+"""Stands in every answer of a model, and holds a witness though it is no secret."""
+
 
 def redact_text(text: str) -> str:
     """Give `text` with everything in it that looks like a credential replaced."""
@@ -151,6 +166,18 @@ def redact(value: Any) -> Any:
     What JSON does not know is replaced by the name of its class, since nobody can say what its `repr` would tell.
     """
     return _redact(value, DEEPEST)
+
+
+def is_free_of_marks(text: bytes) -> bool:
+    """Whether `redact` would change nothing in a structure, told from its JSON text. False says nothing.
+
+    It is much faster than `redact`. JSON's escapes hide no mark: none has a quote, a backslash or a control character.
+    """
+    lowered = text.lower().replace(_COUNTER, b"")
+    for witness in _WITNESSES:
+        if witness in lowered:
+            return False
+    return lowered.isascii() or not any(letter in text for letter in _FOLDED)
 
 
 def _redact(value: Any, levels: int) -> Any:

@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import attrs
-import orjson
 import trio
 
 from tinyagent_actors._errors import SpecError
-from tinyagent_actors._redact import redact
 from tinyagent_actors.actors import EventBus, Subscription, block
-from tinyagent_actors.events import Event, Gap, MessageUpdateEvent, SubscriberFailedEvent, as_fact, unstructure
+from tinyagent_actors.events import Event, Gap, MessageUpdateEvent, SubscriberFailedEvent, as_fact
+from tinyagent_actors.tracing._line import Line, Recorder, join, render
 
 FLUSH_SECONDS: Final = 0.1
 BUFFER_BYTES: Final = 64 * 1024
@@ -34,8 +33,9 @@ class EventLog:
     _bus: EventBus = attrs.field(repr=False)
     _file: FileIO = attrs.field(repr=False)
     _subscription: Subscription = attrs.field(repr=False)
-    _lines: list[bytes] = attrs.field(factory=list, init=False, repr=False)
+    _lines: list[Line] = attrs.field(factory=list, init=False, repr=False)
     _size: int = attrs.field(default=0, init=False)
+    _recorder: Recorder = attrs.field(factory=Recorder, init=False, repr=False)
     _logger: Any = attrs.field(default=None, init=False, repr=False)
     is_broken: bool = attrs.field(default=False, init=False)
     """Whether the file could not be written any more."""
@@ -71,28 +71,24 @@ class EventLog:
     def _take(self, event: Event | Gap) -> None:
         if isinstance(event, MessageUpdateEvent) or self.is_broken:
             return
-        record = unstructure(event)
-        name = record.pop("type")
-        self._render(name, record)
+        self._write(event.type, self._recorder.record(event))
         if self._size >= BUFFER_BYTES:
             self._flush()
 
-    def _render(self, name: str, record: dict[str, Any]) -> None:
+    def _write(self, name: str, record: dict[str, Any]) -> None:
         if self._logger is None:
             import structlog  # slow to import, and only a log needs it
 
-            self._logger = structlog.wrap_logger(
-                self, processors=[_redacted, structlog.processors.JSONRenderer(serializer=_to_json)]
-            )
+            self._logger = structlog.wrap_logger(self, processors=[render]).bind()
         self._logger.info(name, **record)
 
-    def info(self, line: bytes) -> None:
+    def info(self, line: Line) -> None:
         """Take a rendered line; what structlog calls."""
         self._lines.append(line)
-        self._size += len(line)
+        self._size += len(line.own) + len(line.messages)
 
     def _flush(self) -> None:
-        data, self._lines, self._size = b"".join(self._lines), [], 0
+        data, self._lines, self._size = join(self._lines), [], 0
         try:
             while data and not self.is_broken:
                 data = data[self._file.write(data) or 0 :]
@@ -113,11 +109,3 @@ def open_log(path: str | Path, bus: EventBus) -> EventLog:
     except OSError as error:
         raise SpecError("log", f"{where}: {error.strerror}") from error
     return EventLog(where, bus, file, bus.open_subscription("**", policy=block(CAPACITY)))
-
-
-def _redacted(_logger: object, _method: str, record: Any) -> Any:
-    return redact(record)
-
-
-def _to_json(record: Any, **_options: Any) -> bytes:
-    return orjson.dumps(record, default=repr, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS)
