@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 from collections import Counter
 
+import hypothesis
 import pytest
 
 from tinyagent_actors import _alchemy
 
 ENGINES = ("httpx", "native") if _alchemy.AVAILABLE else ("httpx",)
+# No test asserts a speed: neither a slow machine nor a busy one makes an example fail.
+hypothesis.settings.register_profile("project", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("project")
+
 _MUST_BE_BUILT = os.environ.get("TINYAGENT_NATIVE") == "1"
 
 
