@@ -94,3 +94,29 @@ def test_a_task_that_will_not_end_is_named_and_left_behind() -> None:
 
     assert process.returncode == 70
     assert "actor /stuck" in said
+
+
+BETWEEN = """
+import os, signal
+import trio, trio.testing
+from tinyagent_actors import open_system, run
+
+async def main():
+    async with open_system():
+        pass
+    os.kill(os.getpid(), signal.SIGINT)
+    with trio.CancelScope(shield=True):
+        await trio.testing.wait_all_tasks_blocked()
+    return "done"
+
+print(run(main))
+"""
+
+
+@pytest.mark.process
+def test_a_signal_between_the_last_system_and_the_end_is_not_lost() -> None:
+    """Though the main function meets no checkpoint any more where its cancellation could strike."""
+    done = subprocess.run([sys.executable, "-c", BETWEEN], capture_output=True, text=True, check=False)
+
+    assert done.returncode in (-signal.SIGINT, 130)
+    assert done.stdout == ""

@@ -41,7 +41,7 @@ class _Signals:
     count: int = attrs.field(default=0, init=False)
     first: int = attrs.field(default=0, init=False)
     is_heard: bool = attrs.field(default=False, init=False)
-    """Whether a signal has reached the main function or a system."""
+    """Whether a signal has reached a system, whose block raises it. Where none is open it is raised at the end."""
 
     def handle(self, number: int, _frame: FrameType | None) -> None:
         """Run as the signal handler: count, and have the loop do the rest; the third time, end here."""
@@ -56,9 +56,9 @@ class _Signals:
         """Stop every open system in order, the second time at once; where none is open, cancel the main function."""
         if self.token is None:
             return
-        self.is_heard = True
         cause = CancelCause(signal.Signals(number).name, "the process was told to stop", "signal")
         for system in tuple(self.systems):
+            self.is_heard = True
             system.request_stop(cause, fatal=self.exception())
         if not self.systems:
             self.scope.cancel(reason=cause.by)
