@@ -10,9 +10,9 @@ from tinyagent_actors.cli._fake_endpoint import fake_endpoint_command
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="tinyagent-actors")
-def main() -> None:
+def tinyagent() -> None:
     """OTP for LLM agents: supervised actors, cancellable tools, typed provider streams."""
 
 
-main.add_command(demo_command)
-main.add_command(fake_endpoint_command)
+tinyagent.add_command(demo_command)
+tinyagent.add_command(fake_endpoint_command)
