@@ -1,18 +1,18 @@
-"""tinyagent demo: figures by the rules, exit codes, interrupts; in processes of their own."""
+"""tinyagent demo: figures by the rules, exit codes; in processes of their own."""
 
 from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import click.testing
 import pytest
 
-from tinyagent_actors.cli._survey import list_files, shown, survey_file
+from tinyagent_actors.cli._demo import demo_command
 
 pytestmark = pytest.mark.process
 
@@ -29,6 +29,12 @@ def as_json(*words: str | bytes) -> dict[str, Any]:
     return report
 
 
+@pytest.fixture(autouse=True)
+def place_for_logs(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have logs that are named by nobody made where pytest clears up."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path_factory.mktemp("logs")))
+
+
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     top = tmp_path / "a tree"
@@ -38,6 +44,8 @@ def tree(tmp_path: Path) -> Path:
     (top / "binary").write_bytes(b"x\0y")
     (top / 'quote" and\nnewline').write_bytes(b"q\n")
     Path(os.fsdecode(os.fsencode(top) + b"/raw\xff")).write_bytes(b"r")
+    (top / "raw\\xfe").write_bytes(b"looks alike")
+    Path(os.fsdecode(os.fsencode(top) + b"/raw\xfe")).write_bytes(b"r r")
     with (top / "large").open("wb") as file:
         file.truncate(20 * 1024 * 1024)
     os.mkfifo(top / "fifo")
@@ -66,19 +74,53 @@ def test_the_survey_of_odd_files(tree: Path) -> None:
         "link": None,
         "loop": "not_a_file",
         'quote" and\nnewline': None,
+        "raw\\xfe": None,
         "raw\\xff": None,
         "sub/b.txt": None,
     }
-    assert files["sub/b.txt"] | {} == {"path": "sub/b.txt", "bytes": 18, "lines": 1, "words": 4, "skipped": None}
+    assert files["sub/b.txt"] == {"path": "sub/b.txt", "bytes": 18, "lines": 1, "words": 4, "skipped": None}
     assert files["a.txt"]["words"] == 2
     assert (files["large"]["lines"], files["large"]["words"]) == (None, None)
-    assert report["totals"]["files"] == 5
+    assert report["totals"] == {"files": 7, "bytes": 55, "lines": 6, "words": 14}
+    alike = [figures["words"] for figures in report["files"] if figures["path"] == "raw\\xfe"]
+    assert sorted(alike) == [2, 2]
     assert report["agents"] == {"started": 2, "crashed": 1, "restarted": 1}
     assert report["tools"]["timed_out"] == 1
     assert report["leftovers"] == {"tasks": 0, "threads": 0, "streams": 0, "processes": 0}
     log = [json.loads(line) for line in Path(report["log"]).read_bytes().splitlines()]
     assert log[-1]["event"] == "system_stopped"
-    Path(report["log"]).unlink()
+
+
+@pytest.mark.parametrize("agents", ["1", "4"])
+def test_both_faults_are_shown_however_few_the_files(tmp_path: Path, agents: str) -> None:
+    """One file is enough: its reader crashes in mid-work, is restarted, and then has a tool that is ended by its timeout."""
+    (tmp_path / "one").write_bytes(b"a b\n")
+    report = as_json(str(tmp_path / "one"), "--agents", agents)
+
+    assert report["totals"] == {"files": 1, "bytes": 4, "lines": 1, "words": 2}
+    assert report["agents"] == {"started": int(agents), "crashed": 1, "restarted": 1}
+    assert (report["tools"]["finished"], report["tools"]["timed_out"]) == (1, 1)
+
+
+def test_the_shape_of_the_report(tmp_path: Path) -> None:
+    """Exactly one JSON object with exactly these members; the figures of a run without faults are exact."""
+    for number in range(20):
+        (tmp_path / f"file-{number}").write_bytes(b"a b\n" * number)
+    log = tmp_path.parent / f"{tmp_path.name}.jsonl"
+    report = as_json(str(tmp_path), "--no-faults", "--agents", "3", "--log", str(log))
+
+    assert " ".join(report) == "ok path engine endpoint files totals agents tools usage events seconds log leftovers"
+    assert report["ok"] is True
+    assert report["path"] == str(tmp_path)
+    assert report["endpoint"].startswith("http://127.0.0.1:")
+    assert report["files"][3] == {"path": "file-11", "bytes": 44, "lines": 11, "words": 22, "skipped": None}
+    assert report["totals"] == {"files": 20, "bytes": 760, "lines": 190, "words": 380}
+    assert report["agents"] == {"started": 3, "crashed": 0, "restarted": 0}
+    assert report["tools"] == {"finished": 20, "failed": 0, "timed_out": 0, "cancelled": 0, "abandoned": 0}
+    assert report["usage"]["input"] > 0
+    assert report["log"] == str(log)
+    assert report["leftovers"] == {"tasks": 0, "threads": 0, "streams": 0, "processes": 0}
+    assert report["events"] == json.loads(log.read_bytes().splitlines()[-1])["seq"]
 
 
 def test_no_files_and_one_file(tmp_path: Path) -> None:
@@ -92,13 +134,40 @@ def test_no_files_and_one_file(tmp_path: Path) -> None:
     assert report["agents"] == {"started": 4, "crashed": 0, "restarted": 0}
 
 
-def test_bad_usage(tmp_path: Path) -> None:
-    """Exit 2 and a line that says what is wrong."""
-    missing = demo(str(tmp_path / "nowhere"))
-    assert (missing.returncode, len(missing.stderr.splitlines())) == (2, 1)
-    assert demo(str(tmp_path), "--agents", "0").returncode == 2
-    assert demo(str(tmp_path), "--log", str(tmp_path / "no" / "log")).returncode == 2
-    assert demo(str(tmp_path), "--model", "nonsense").returncode == 2
+def test_a_path_that_is_not_there(tmp_path: Path) -> None:
+    """Exit 2, and one line that says so, also where the name has several."""
+    missing = demo(str(tmp_path / "nowhere\nat all"))
+
+    assert (missing.returncode, missing.stdout) == (2, b"")
+    assert missing.stderr.decode() == f"tinyagent demo: {tmp_path}/nowhere\\nat all: No such file or directory\n"
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--agents", "0", "not in the range 1<=x<=256"),
+        ("--agents", "257", "not in the range 1<=x<=256"),
+        ("--model", "nonsense", "must be 'provider:id'"),
+        ("--base-url", "http://127.0.0.1:9/v1", "--model: is needed with --base-url"),
+        ("--log", "no/such/folder", "No such file or directory"),
+    ],
+)
+def test_bad_usage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str, value: str, said: str) -> None:
+    """Exit 2, and it says what is wrong."""
+    monkeypatch.chdir(tmp_path)
+    done = click.testing.CliRunner().invoke(demo_command, [option, value])
+
+    assert done.exit_code == 2
+    assert said in done.stderr
+
+
+def test_a_path_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exit 2, and one line that says so."""
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    done = click.testing.CliRunner().invoke(demo_command, [str(tmp_path)])
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr == f"tinyagent demo: {tmp_path}: Permission denied\n"
 
 
 def test_an_endpoint_that_is_not_there(tmp_path: Path) -> None:
@@ -109,29 +178,3 @@ def test_an_endpoint_that_is_not_there(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert json.loads(done.stdout)["leftovers"]["tasks"] == 0
     assert b"ProviderError: connection_error" in done.stderr
-
-
-@pytest.mark.parametrize("lines", [1, 3, 6])
-def test_an_interrupt_stops_in_order(tree: Path, lines: int) -> None:
-    """Exit 130; it says what was stopped."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tinyagent_actors", "demo", str(tree)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    assert process.stdout is not None
-    for _ in range(lines):
-        process.stdout.readline()
-    process.send_signal(signal.SIGINT)
-    said, errors = process.communicate(timeout=30)
-
-    assert process.returncode == 130, errors.decode()
-    assert b"0 left running" in said
-
-
-def test_the_rules_agree_with_wc(tmp_path: Path) -> None:
-    """On ASCII the figures are those of `wc`."""
-    (tmp_path / "x").write_bytes(b"The quick  brown\tfox\n\njumps\n over the lazy dog")
-    figures = [survey_file(os.fsencode(tmp_path), path) for path in list_files(os.fsencode(tmp_path))]
-    said = subprocess.run(["wc", "-l", "-w", "-c", str(tmp_path / "x")], capture_output=True, text=True, check=True)
-
-    assert said.stdout.split()[:3] == [str(figures[0].lines), str(figures[0].words), str(figures[0].bytes)]
-    assert shown(b"a\xffb") == "a\\xffb"

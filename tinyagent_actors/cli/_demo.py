@@ -20,8 +20,8 @@ from tinyagent_actors.actors import Leftovers, Subscription, block
 from tinyagent_actors.cli._demo_policy import SurveyPolicy
 from tinyagent_actors.cli._demo_tally import TOOL_OUTCOMES, Tally
 from tinyagent_actors.cli._demo_team import Plan, lead_spec
-from tinyagent_actors.cli._demo_view import LiveView, PlainView, QuietView, View, print_table
-from tinyagent_actors.cli._survey import FileFigures, list_files, shown
+from tinyagent_actors.cli._demo_view import LiveView, PlainView, QuietView, View, count, print_table
+from tinyagent_actors.cli._survey import FileFigures, folder_of, list_files, printable, shown
 from tinyagent_actors.messages import Model
 from tinyagent_actors.providers import Engine, StreamOptions, best_engine
 from tinyagent_actors.supervision import supervisor
@@ -76,25 +76,18 @@ class Survey:
         async with AsyncExitStack() as stack:
             model = self.model
             if model is None:
-                endpoint = await stack.enter_async_context(open_endpoint(SurveyPolicy(self._hanging_share(len(paths)))))
+                endpoint = await stack.enter_async_context(open_endpoint(SurveyPolicy()))
                 model = Model("survey-policy", provider="custom", base_url=endpoint.url)
             self.endpoint = model.base_url or model.provider
             plan = Plan(
-                self.top,
+                folder_of(self.top),
                 _by_shown_name(paths),
                 self.agents,
                 model,
                 StreamOptions(engine=self.engine),
-                crash=self.faults,
-                hanging_share=self._hanging_share(len(paths)),
+                self.faults,
             )
             await self._survey(plan)
-
-    def _hanging_share(self, files: int) -> int | None:
-        """Give the share that meets the tool that hangs: the second, if there are two."""
-        if not self.faults:
-            return None
-        return 2 if files > 1 and self.agents > 1 else 1
 
     async def _survey(self, plan: Plan) -> None:
         events: Subscription | None = None
@@ -177,7 +170,7 @@ def _by_shown_name(paths: list[bytes]) -> dict[str, bytes]:
 
 
 @click.command("demo", epilog=EPILOG)
-@click.argument("path", default=".", type=click.Path(path_type=Path))
+@click.argument("path", default=".", type=click.Path(readable=False, path_type=Path))
 @click.option("--agents", default=4, show_default=True, type=click.IntRange(1, MOST_AGENTS), help="Readers.")
 @click.option(
     "--model", "model_name", help="A real model: provider:id, or with --base-url its id. The key: environment."
@@ -247,13 +240,13 @@ def _tell_end(survey: Survey, interrupted: BaseException | None, *, as_json: boo
 def _tell_totals(survey: Survey) -> None:
     report = survey.report(ok=True)
     totals, agents, tools = report["totals"], report["agents"], report["tools"]
+    figures = ", ".join(count(totals[f"{noun}s"], noun) for noun in ("file", "byte", "line", "word"))
     click.echo(
-        f"{totals['files']} files, {totals['bytes']:,} bytes, {totals['lines']:,} lines, {totals['words']:,} words"
-        f" ({len(survey.files) - totals['files']} skipped) in {survey.seconds:.2f} s on the {survey.engine} engine"
+        f"{figures} ({len(survey.files) - totals['files']} skipped) in {survey.seconds:.2f} s on the {survey.engine} engine"
     )
     click.echo(
         f"agents: {agents['started']} started, {agents['crashed']} crashed, {agents['restarted']} restarted; tools: "
-        + ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in tools.items() if count)
+        + ", ".join(f"{number} {outcome.replace('_', ' ')}" for outcome, number in tools.items() if number)
         + f"; left running: {survey.leftovers.total}"
     )
     click.echo(f"log: {survey.log}")
@@ -266,7 +259,7 @@ def _readable(path: Path) -> bytes:
         if not os.access(top, os.R_OK):
             raise PermissionError(13, "Permission denied")
     except OSError as error:
-        click.echo(f"tinyagent demo: {shown(top)}: {error.strerror}", err=True)
+        click.echo(f"tinyagent demo: {printable(shown(top))}: {error.strerror}", err=True)
         sys.exit(2)
     return top
 

@@ -14,8 +14,9 @@ BATCH: Final = 100
 
 SYSTEM_PROMPT: Final = (
     "You survey files. The user gives you a share: a JSON object with its number and a list of paths. Call the tool "
-    "`survey_file` once for every path, exactly as it is written, many calls in one answer. When every path has its "
-    "result, answer with one line that says how many files you surveyed."
+    "`survey_file` once for every path, exactly as it is written, many calls in one answer. If the share says "
+    "`ask_librarian`, call that tool once, too, in your first answer. When every path has its result, answer with one "
+    "line that says how many files you surveyed."
 )
 
 
@@ -25,10 +26,13 @@ class Share:
 
     number: int
     paths: tuple[str, ...]
+    ask_librarian: bool = False
+    """Whether the reader is to call the tool that hangs, too."""
 
     def to_prompt(self) -> str:
         """Give the prompt that hands it over."""
-        return orjson.dumps({"share": self.number, "paths": self.paths}).decode()
+        librarian = {"ask_librarian": True} if self.ask_librarian else {}
+        return orjson.dumps({"share": self.number, "paths": self.paths, **librarian}).decode()
 
 
 @attrs.frozen
@@ -39,8 +43,6 @@ class SurveyPolicy:
     fresh begins anew.
     """
 
-    hanging_share: int | None = None
-    """The share in whose first turn the tool that hangs is called too."""
     batch: int = BATCH
 
     def __call__(self, request: ChatRequest, /) -> Reply:
@@ -51,6 +53,6 @@ class SurveyPolicy:
         if not paths:
             return Reply(text=f"Surveyed {surveyed} files.", chunk_size=None)
         calls = [CallSpec(name="survey_file", arguments={"path": path}) for path in paths]
-        if surveyed == 0 and share["share"] == self.hanging_share:
+        if surveyed == 0 and share.get("ask_librarian"):
             calls.append(CallSpec(name="ask_librarian", arguments={}))
         return Reply(tool_calls=tuple(calls), chunk_size=None)

@@ -13,16 +13,16 @@ from tinyagent_actors.events import (
     ActorStartedEvent,
     ActorStoppedEvent,
     AgentEndEvent,
-    AgentStartEvent,
     Event,
     Gap,
     MessageEndEvent,
-    SystemStoppedEvent,
     ToolExecutionEndEvent,
     ToolExecutionStartEvent,
+    TurnStartEvent,
 )
 from tinyagent_actors.messages import AssistantMessage, Usage
 
+LEAD: Final = "/team/lead"
 READERS: Final = "/team/reader-"
 TOOL_OUTCOMES: Final = ("finished", "failed", "timed_out", "cancelled", "abandoned")
 
@@ -41,37 +41,36 @@ class Tally:
     """Counts what happened."""
 
     events: int = 0
+    """The `seq` of the latest."""
     started: int = 0
     crashed: int = 0
     restarted: int = 0
     stopped: int = 0
     """Actors that ended, of any kind."""
-    cancelled_runs: int = 0
     surveyed: int = 0
     tools: Counter[str] = attrs.field(factory=Counter)
     usage: Usage = attrs.field(factory=Usage)
+    lead: str = "not started"
+    """What the lead does now."""
     readers: dict[str, ReaderState] = attrs.field(factory=dict)
-    end: SystemStoppedEvent | None = None
     notes: list[str] = attrs.field(factory=list)
     """Lines worth telling that have not been told."""
 
     def take(self, event: Event | Gap) -> None:
         """Count one event."""
         if isinstance(event, Gap):
-            self.events += event.count
+            self.events = event.last
             return
-        self.events += 1
+        self.events = event.seq
         match event:
             case ToolExecutionStartEvent() | ToolExecutionEndEvent():
                 self._take_tool(event)
             case MessageEndEvent(message=AssistantMessage(usage=Usage() as usage)):
                 self.usage += usage
-            case AgentStartEvent():
-                self._reader(event).state = "working"
+            case TurnStartEvent():
+                self._reader(event).state = "asks the model"
             case AgentEndEvent():
                 self._reader(event).state = "idle"
-            case SystemStoppedEvent():
-                self.end = event
             case _:
                 self._take_actor(event)
 
@@ -89,6 +88,8 @@ class Tally:
             self.notes.append(f"{event.path}: {event.tool_name} timed out after {event.seconds:.1f} s and was ended")
 
     def _take_actor(self, event: Event) -> None:
+        if event.path == LEAD:
+            self.lead = {"actor_started": "works", "actor_stopped": "stopped"}.get(event.type, self.lead)
         is_reader = event.path.startswith(READERS)
         match event:
             case ActorStartedEvent() if is_reader:

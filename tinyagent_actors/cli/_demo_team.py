@@ -3,6 +3,9 @@
 The lead is a plain actor, the readers are agents, started at run time. A reader's tool really reads the file and tells
 the lead what it found; the lead monitors its readers, and when one is down it hands the share over again to
 the one that starts in its place.
+
+The faults are the lead's doing, so that they come whatever the model and the number of files: the reader that gets the
+first share crashes when it comes to the middle of it; whoever gets the next thing to do is told to ask the librarian too.
 """
 
 from __future__ import annotations
@@ -18,7 +21,8 @@ from tinyagent_actors._errors import ActorStoppedError, TinyAgentError
 from tinyagent_actors.actors import ActorContext, ChildSpec, Down, ReplySlot
 from tinyagent_actors.agents import AgentRef, AgentSpec, Limits
 from tinyagent_actors.cli._demo_policy import SYSTEM_PROMPT, Share
-from tinyagent_actors.cli._survey import FileFigures, survey_file
+from tinyagent_actors.cli._reading_queue import ReadingQueue
+from tinyagent_actors.cli._survey import FileFigures
 from tinyagent_actors.messages import AssistantMessage, Model
 from tinyagent_actors.providers import StreamOptions
 from tinyagent_actors.supervision import SupervisorRef
@@ -27,8 +31,11 @@ from tinyagent_actors.tools import Tool, tool
 LARGEST_SHARE: Final = 400
 ATTEMPTS: Final = 3
 """How often a share is handed over before the survey fails."""
-READING_THREADS: Final = 8
+SPARE_TURNS: Final = 10
+"""Turns that a run has besides one for each file of a share; a model that makes no end is ended there."""
 HANG_TIMEOUT: Final = 1.0
+_HANGING: Final = 2
+"""Which hand-over meets the tool that hangs; the first one's reader crashes, so there always is a second."""
 
 
 class SurveyFailedError(TinyAgentError):
@@ -39,21 +46,23 @@ class SurveyFailedError(TinyAgentError):
 class Plan:
     """What the lead is asked to do."""
 
-    top: bytes
+    folder: bytes
     files: Mapping[str, bytes]
     """What is shown of each path, and the path; in order."""
     agents: int
     model: Model
     options: StreamOptions
-    crash: bool
-    """Whether one reader is made to crash in mid-work."""
-    hanging_share: int | None = None
-    """The share that meets the tool that hangs; another one's reader is made to crash, if there is another."""
+    faults: bool
+    """Whether one reader is made to crash in mid-work, and another has a tool that hangs."""
+
+    @property
+    def share_size(self) -> int:
+        """How many files a share has; the last may have fewer."""
+        return min(LARGEST_SHARE, -(-len(self.files) // self.agents)) or 1
 
     def shares(self) -> tuple[Share, ...]:
         """Split the files into shares."""
-        names = tuple(self.files)
-        size = min(LARGEST_SHARE, -(-len(names) // self.agents)) or 1
+        names, size = tuple(self.files), self.share_size
         pieces = (names[start : start + size] for start in range(0, len(names), size))
         return tuple(Share(number, paths) for number, paths in enumerate(pieces, 1))
 
@@ -63,6 +72,8 @@ class FileSurveyed:
     """A reader's tool to the lead: what it found."""
 
     reader: str
+    name: str
+    """What is shown of the path; unlike the path in the figures, no other file has it."""
     figures: FileFigures
 
 
@@ -84,6 +95,8 @@ class _Reader:
     share: Share | None = None
     attempt: int = 0
     is_monitored: bool = False
+    doomed_at: str | None = None
+    """The file at which it crashes."""
     crash: trio.Event = attrs.field(factory=trio.Event)
     """Set to make it crash, once."""
 
@@ -96,13 +109,13 @@ class Lead:
     _team: SupervisorRef
     _plan: Plan
     _nursery: trio.Nursery
-    _limiter: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(READING_THREADS))
+    _queue: ReadingQueue
     _readers: dict[str, _Reader] = attrs.field(factory=dict)
     _waiting: deque[Share] = attrs.field(factory=deque)
     _found: dict[str, FileFigures] = attrs.field(factory=dict)
     _tries: dict[int, int] = attrs.field(factory=dict)
+    _handed_over: int = 0
     _reply: ReplySlot | None = None
-    _may_crash: bool = True
 
     async def begin(self, reply: ReplySlot) -> None:
         """Start the readers and hand out the first shares."""
@@ -126,12 +139,12 @@ class Lead:
             system_prompt=SYSTEM_PROMPT,
             tools=[self._survey_tool(reader), librarian_tool()],
             options=plan.options,
-            limits=Limits(turns=LARGEST_SHARE + 10),
+            limits=Limits(turns=plan.share_size + SPARE_TURNS),
         ).to_child_spec()
-        return attrs.evolve(spec, start=fragile(spec, reader.crash)) if plan.crash else spec
+        return attrs.evolve(spec, start=fragile(spec, reader.crash)) if plan.faults else spec
 
     def _survey_tool(self, reader: _Reader) -> Tool:
-        plan, lead, limiter = self._plan, self._context.ref, self._limiter
+        plan, lead, queue = self._plan, self._context.ref, self._queue
 
         @tool(name="survey_file")
         async def survey(path: str) -> dict[str, Any]:
@@ -142,8 +155,12 @@ class Lead:
             """
             if path not in plan.files:
                 raise ValueError(f"{path!r} is not in the share")
-            figures = await trio.to_thread.run_sync(survey_file, plan.top, plan.files[path], limiter=limiter)
-            await lead.tell(FileSurveyed(reader.name, figures))
+            figures = await queue.survey(plan.files[path])
+            if path == reader.doomed_at:
+                reader.doomed_at = None
+                reader.crash.set()
+                await trio.sleep_forever()
+            await lead.tell(FileSurveyed(reader.name, path, figures))
             return attrs.asdict(figures)
 
         return survey
@@ -164,7 +181,12 @@ class Lead:
             self._fail(SurveyFailedError(f"share {reader.share.number} was not finished in {ATTEMPTS} attempts"))
             return
         reader.attempt += 1
-        self._nursery.start_soon(self._ask, reader.name, reader.attempt, attrs.evolve(reader.share, paths=left))
+        self._handed_over += 1
+        if self._plan.faults and self._handed_over == 1:
+            reader.doomed_at = left[len(left) // 2]
+        ask_librarian = self._plan.faults and self._handed_over == _HANGING
+        share = attrs.evolve(reader.share, paths=left, ask_librarian=ask_librarian)
+        self._nursery.start_soon(self._ask, reader.name, reader.attempt, share)
 
     async def _ask(self, name: str, attempt: int, share: Share) -> None:
         answer: AssistantMessage | None = None
@@ -178,17 +200,10 @@ class Lead:
     def surveyed(self, message: FileSurveyed) -> None:
         """Take a file's figures."""
         reader = self._readers[message.reader]
-        self._found[message.figures.path] = message.figures
+        self._found[message.name] = message.figures
         if not reader.is_monitored:
             self._team.child(reader.name).monitor()
             reader.is_monitored = True
-        if self._plan.crash and self._may_crash and self._is_fit_to_crash(reader):
-            self._may_crash = False
-            reader.crash.set()
-
-    def _is_fit_to_crash(self, reader: _Reader) -> bool:
-        is_hanging = reader.share is not None and reader.share.number == self._plan.hanging_share
-        return not is_hanging or len(self._plan.shares()) == 1
 
     def share_over(self, message: ShareOver) -> None:
         """Hand out the next share, or this one again if something is missing."""
@@ -207,6 +222,7 @@ class Lead:
         reader = self._readers[message.ref.path.rpartition("/")[2]]
         reader.is_monitored = False
         self._hand_over(reader)
+        self._finish_if_done()
 
     def _finish_if_done(self) -> None:
         is_done = len(self._found) == len(self._plan.files)
@@ -223,7 +239,9 @@ class Lead:
 async def run_lead(ctx: ActorContext, team: SupervisorRef, plan: Plan) -> None:
     """Be the lead: answer the one ask ``"survey"`` with the figures of all files, in order."""
     async with trio.open_nursery() as nursery:
-        lead = Lead(ctx, team, plan, nursery)
+        queue = ReadingQueue(plan.folder)
+        nursery.start_soon(queue.serve)
+        lead = Lead(ctx, team, plan, nursery, queue)
         async for message in ctx.messages():
             match message:
                 case FileSurveyed():

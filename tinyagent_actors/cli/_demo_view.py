@@ -9,10 +9,17 @@ import attrs
 import click
 
 from tinyagent_actors.cli._demo_tally import Tally
-from tinyagent_actors.cli._survey import FileFigures
+from tinyagent_actors.cli._survey import FileFigures, printable
 
-_ROWS = 24
+_MOST_ROWS = 24
+_OTHER_ROWS = 7
+"""Of the frame, besides those of readers, and one for the cursor."""
 _TABLE_ROWS = 20
+
+
+def count(number: int, noun: str) -> str:
+    """Give a number with its noun."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 class View(Protocol):
@@ -52,7 +59,7 @@ class PlainView:
     def begin(self, where: str, files: int) -> None:
         """Say what is about to be done."""
         self._files = files
-        click.echo(f"surveying {files} files under {where}")
+        click.echo(f"surveying {count(files, 'file')} under {printable(where)}")
 
     def show(self, tally: Tally) -> None:
         """Tell the notes, and each further tenth of the way."""
@@ -62,7 +69,7 @@ class PlainView:
         done = min(tally.surveyed, self._files)
         if self._files and done * 10 // self._files > self._told * 10 // self._files:
             self._told = done
-            click.echo(f"{done} of {self._files} files")
+            click.echo(f"{done:,} of {count(self._files, 'file')}")
 
     def end(self) -> None:
         """Do nothing."""
@@ -80,9 +87,10 @@ class LiveView:
         """Begin to draw."""
         from rich.live import Live
 
-        self._where, self._files = where, files
+        self._where, self._files = printable(where), files
         self._live = Live(auto_refresh=False, transient=True)
         self._live.start()
+        self._live.console.show_cursor()  # a third Ctrl-C ends the process with no time to bring it back
 
     def show(self, tally: Tally) -> None:
         """Draw the tree as it stands."""
@@ -98,15 +106,17 @@ class LiveView:
         done = min(tally.surveyed, self._files)
         bar = ProgressBar(total=max(self._files, 1), completed=done, width=40)
         readers = list(tally.readers.items())
-        rows = [Text(f"system demo  {self._where}"), Text("└─ team"), Text("   ├─ lead")]
-        for place, (name, reader) in enumerate(readers[:_ROWS]):
-            branch = "└─" if place == len(readers) - 1 else "├─"
+        room = max(min(_MOST_ROWS, self._live.console.height - _OTHER_ROWS), 1)
+        lead = f"   {'├─' if readers else '└─'} lead         {tally.lead}"
+        rows = [Text(f"system demo  {self._where}"), Text("└─ team"), Text(lead)]
+        for place, (name, reader) in enumerate(readers[:room], 1):
+            branch = "└─" if place == len(readers) else "├─"
             crashes = f"  crashed {reader.crashes}x" if reader.crashes else ""
             style = {"crashed": "red", "restarted": "yellow", "idle": "dim", "stopped": "dim"}.get(reader.state, "")
             rows.append(Text(f"   {branch} {name:<12} {reader.state:<14} {reader.surveyed:>5} files{crashes}", style))
-        if len(readers) > _ROWS:
-            rows.append(Text(f"   └─ ... and {len(readers) - _ROWS} more"))
-        return Group(*rows, Text(f"{done} of {self._files} files"), bar)
+        if len(readers) > room:
+            rows.append(Text(f"   └─ ... and {len(readers) - room} more"))
+        return Group(*rows, Text(f"{done:,} of {count(self._files, 'file')}"), bar)
 
     def end(self) -> None:
         """Stop drawing, and leave the terminal as it was."""
@@ -126,13 +136,8 @@ def print_table(files: Sequence[FileFigures]) -> None:
         column.justify = "right"
     largest = sorted(files, key=lambda figures: -figures.bytes)[:_TABLE_ROWS]
     for figures in largest:
-        name = (
-            figures.path.encode("unicode_escape", "backslashreplace").decode()
-            if not figures.path.isprintable()
-            else figures.path
-        )
         lines, words = (figures.skipped, "") if figures.skipped else (f"{figures.lines:,}", f"{figures.words:,}")
-        table.add_row(Text(name, overflow="fold"), f"{figures.bytes:,}", lines, words)
+        table.add_row(Text(printable(figures.path), overflow="fold"), f"{figures.bytes:,}", lines, words)
     Console().print(table)
     if len(files) > len(largest):
-        click.echo(f"(the {len(largest)} largest of {len(files)})")
+        click.echo(f"(the {len(largest)} largest of {len(files):,})")

@@ -16,6 +16,7 @@ import trio
 
 from tinyagent_actors._errors import SpecError, ValueShapeError
 from tinyagent_actors._redact import redact_text
+from tinyagent_actors.cli._demo_policy import SurveyPolicy
 from tinyagent_actors.testing import (
     Answered,
     ChatRequest,
@@ -29,13 +30,18 @@ from tinyagent_actors.testing import (
     open_endpoint,
 )
 
-_POLICIES: Final[dict[str, Callable[[ChatRequest], Reply]]] = {"echo": EchoPolicy(), "tools": ToolLoopPolicy()}
+_POLICIES: Final[dict[str, Callable[[ChatRequest], Reply]]] = {
+    "echo": EchoPolicy(),
+    "survey": SurveyPolicy(),
+    "tools": ToolLoopPolicy(),
+}
 _EXIT_INTERRUPTED: Final = 130
 
 _HELP = """Serve an OpenAI-compatible endpoint on loopback, for tests.
 
 The first line of output is the base URL. Requests are answered by a policy (echo: the user's last words; tools: each tool
-offered is called once, then what they said) or by a script, a JSON or TOML file with replies in order. Ctrl-C stops it.
+offered is called once, then what they said; survey: as the demo's readers need it, for `tinyagent demo --base-url`) or by
+a script, a JSON or TOML file with replies in order. Ctrl-C stops it.
 
 \b
 Examples:

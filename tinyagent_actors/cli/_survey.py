@@ -48,30 +48,31 @@ def list_files(top: bytes) -> Iterator[bytes]:
     if not stat.S_ISDIR(os.stat(top).st_mode):
         yield os.path.basename(top)
         return
-    yield from _walk(top, b"", os.scandir(top))
+    open_folders = [_entries(top, b"")]
+    while open_folders:
+        for path, entry in open_folders[-1]:
+            if not entry.is_dir(follow_symlinks=False):
+                if not _is_link_to_folder(entry):
+                    yield path
+            elif not _is_left_out(os.path.join(top, path), entry.name):
+                try:
+                    open_folders.append(_entries(top, path))
+                except OSError:
+                    yield path
+                else:
+                    break
+        else:
+            open_folders.pop()
 
 
-def _walk(top: bytes, prefix: bytes, scan: os._ScandirIterator[bytes]) -> Iterator[bytes]:
-    with scan:
+def _entries(top: bytes, folder: bytes) -> Iterator[tuple[bytes, os.DirEntry[bytes]]]:
+    with os.scandir(os.path.join(top, folder)) as scan:
         entries = sorted(scan, key=lambda entry: entry.name)
-    for entry in entries:
-        path = os.path.join(prefix, entry.name)
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk_folder(top, path, entry.name)
-        elif not _is_link_to_folder(entry):
-            yield path
+    return ((os.path.join(folder, entry.name), entry) for entry in entries)
 
 
-def _walk_folder(top: bytes, path: bytes, name: bytes) -> Iterator[bytes]:
-    folder = os.path.join(top, path)
-    if name.startswith(b".") or os.path.lexists(os.path.join(folder, CACHE_TAG)):
-        return
-    try:
-        scan = os.scandir(folder)
-    except OSError:
-        yield path
-        return
-    yield from _walk(top, path, scan)
+def _is_left_out(folder: bytes, name: bytes) -> bool:
+    return name.startswith(b".") or os.path.lexists(os.path.join(folder, CACHE_TAG))
 
 
 def _is_link_to_folder(entry: os.DirEntry[bytes]) -> bool:
@@ -81,10 +82,20 @@ def _is_link_to_folder(entry: os.DirEntry[bytes]) -> bool:
         return False
 
 
-def survey_file(top: bytes, path: bytes) -> FileFigures:
-    """Read one file that `list_files` gave, and count. Never raises `OSError`: what cannot be read is skipped and says so."""
+def printable(path: str) -> str:
+    """Give a shown path on one line of a terminal: control characters and the like are escaped."""
+    return "".join([sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in path])
+
+
+def folder_of(top: bytes) -> bytes:
+    """Give the folder that the paths of `list_files` are relative to: `top`, or where it lies if it is a file."""
+    return top if os.path.isdir(top) else os.path.dirname(top)
+
+
+def survey_file(folder: bytes, path: bytes) -> FileFigures:
+    """Read one file and count. Never raises `OSError`: what cannot be read is skipped and says so."""
     name = shown(path)
-    full = os.path.join(top, path) if os.path.isdir(top) else top
+    full = os.path.join(folder, path)
     try:
         status = os.stat(full)
     except OSError:
@@ -100,10 +111,13 @@ def survey_file(top: bytes, path: bytes) -> FileFigures:
 
 def _count(name: str, full: bytes, size: int) -> FileFigures:
     try:
-        with open(os.open(full, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        descriptor = os.open(full, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 return FileFigures(name, 0, None, None, "not_a_file")
-            data = _read(file.fileno(), max(size, BINARY_PROBE) + 1)
+            data = _read(descriptor, max(size, BINARY_PROBE) + 1)
+        finally:
+            os.close(descriptor)
     except OSError:
         return FileFigures(name, size, None, None, "unreadable")
     if b"\0" in data[:BINARY_PROBE]:
