@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -107,3 +108,12 @@ def told(subscription: Subscription, *kinds: type[Event]) -> list[Any]:
         if not kinds or isinstance(event, kinds):
             events.append(event)
     return events
+
+
+def run_with_ctrl_c(main: Callable[[], Any]) -> None:
+    """Run under Trio with Python's own handler of SIGINT, whoever has put his own in its place."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        trio.run(main)
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -11,6 +11,7 @@ import trio.testing
 
 from tests._kernel import child, crash, settle, start, states
 from tinyagent_actors import ActorContext, ActorRef, ActorStoppedError, CancelCause, open_system, supervisor
+from tinyagent_actors.actors import MessageIterator
 
 
 async def test_messages_come_in_order_and_end_at_the_stop() -> None:
@@ -55,6 +56,32 @@ async def test_only_its_own_task_may_pull() -> None:
 
         assert await ref.ask("still mine") == "still mine"
     assert refused == ["/actor"]
+
+
+async def test_a_task_beside_it_may_not_go_on_with_a_row_either() -> None:
+    """Also with the actor's own iterator, and in the middle of a row; what the actor has in hand stays in hand."""
+    refused: list[str] = []
+
+    async def shared(ctx: ActorContext) -> None:
+        messages = ctx.messages()
+        async for message in messages:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(pull, messages)
+            ctx.reply(message)
+
+    async def pull(messages: MessageIterator) -> None:
+        with pytest.raises(RuntimeError, match="only the task of"):
+            await messages.__anext__()
+        refused.append("refused")
+
+    async with open_system() as system:
+        ref = await start(system, shared)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ref.tell, "first")
+            nursery.start_soon(ref.tell, "second")
+
+        assert await ref.ask("still mine") == "still mine"
+    assert refused == ["refused"] * 3
 
 
 async def test_control_is_read_before_work() -> None:

@@ -203,7 +203,7 @@ async def test_whatever_comes_wakes_the_reader(wake: str) -> None:
         with trio.fail_after(5):
             await settle()
 
-    assert mailbox._reader is None
+    assert mailbox.reader is None
 
 
 async def test_a_cancelled_reader_loses_nothing() -> None:

@@ -12,7 +12,7 @@ import pytest
 import trio
 import trio.testing
 
-from tests._kernel import Stuck, child, crash, deaf, settle, start, states, told
+from tests._kernel import Stuck, child, crash, deaf, run_with_ctrl_c, settle, start, states, told
 from tinyagent_actors import (
     ActorContext,
     ActorRef,
@@ -311,7 +311,7 @@ def test_ctrl_c_in_the_block_stops_in_order() -> None:
             await trio.sleep_forever()
 
     with pytest.raises(KeyboardInterrupt):
-        _run_with_ctrl_c(main)
+        run_with_ctrl_c(main)
 
     assert order == ["c", "b", "a"]
 
@@ -327,35 +327,21 @@ def test_ctrl_c_during_the_shutdown_leaves_no_tree_behind() -> None:
         finally:
             ends.append(ctx.name)
 
-    async def interrupts(ctx: ActorContext) -> None:
-        async for _ in ctx.messages():
-            pass
-        signal.raise_signal(signal.SIGINT)
-
     async def main() -> None:
         async with open_system(shutdown=60) as system:
             await start(system, deaf_and_noted, name="deaf", shutdown=60)
-            await start(system, interrupts_later, name="last")
+            await start(system, interrupts, name="last")
 
-    async def interrupts_later(ctx: ActorContext) -> None:
+    async def interrupts(ctx: ActorContext) -> None:
         async for _ in ctx.messages():
             pass
         # from the loop and not from this actor: an interrupt that nobody's frame gets goes to the main task
         trio.lowlevel.current_trio_token().run_sync_soon(signal.raise_signal, signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        _run_with_ctrl_c(main)
+        run_with_ctrl_c(main)
 
     assert ends == ["deaf"]
-    assert interrupts is not None
-
-
-def _run_with_ctrl_c(main: Any) -> None:
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        trio.run(main)
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 async def test_the_last_event_counts_what_is_left() -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
-from trio.lowlevel import checkpoint, checkpoint_if_cancelled, current_task
+from trio.lowlevel import Task, checkpoint, checkpoint_if_cancelled, current_task
 
 from tinyagent_actors._errors import ActorDiedError, ActorStoppedError, NotAnsweredError
+from tinyagent_actors.actors._cancelled import is_cancelled
 from tinyagent_actors.actors._exit import as_fact
 from tinyagent_actors.actors._mailbox import FREE_IN_A_ROW, Item
 from tinyagent_actors.actors._ref import ActorRef
@@ -16,6 +17,7 @@ from tinyagent_actors.actors._reply_slot import Envelope, ReplySlot
 if TYPE_CHECKING:
     from tinyagent_actors.actors._cell import Cell
     from tinyagent_actors.actors._exit import CancelCause, Exit
+    from tinyagent_actors.actors._mailbox import Mailbox
     from tinyagent_actors.actors._runtime import Runtime
 
 
@@ -31,6 +33,8 @@ class ActorContext:
     cell: Cell = attrs.field(repr=False)
     in_hand: Item | None = attrs.field(default=None, init=False, repr=False)
     """The message that was pulled last as it came, until the next pull; an ask only until it is deferred."""
+    asked: ReplySlot | None = attrs.field(default=None, init=False, repr=False)
+    """Where the answer to it goes, if it was asked."""
     _deferred: set[ReplySlot] | None = attrs.field(default=None, init=False, repr=False)
     _sweep_at: int = attrs.field(default=_FIRST_SWEEP, init=False, repr=False)
     """At how many deferred asks those that were answered are forgotten."""
@@ -68,12 +72,12 @@ class ActorContext:
 
     def messages(self) -> MessageIterator:
         """Give the iterator over this actor's messages: control first, then work. It ends when the actor is stopped."""
-        return MessageIterator(self)
+        return MessageIterator(self, self.cell, self.cell.address.mailbox)
 
     def reply(self, value: object) -> None:
         """Answer the ask in hand; of a message that was told, ignored. A second reply is a dead letter."""
-        if isinstance(self.in_hand, Envelope):
-            self.in_hand.slot.reply(value)
+        if self.asked is not None:
+            self.asked.reply(value)
 
     def defer_reply(self) -> ReplySlot:
         """Take the answer of the ask in hand upon oneself: answer it later, from any task.
@@ -91,9 +95,10 @@ class ActorContext:
 
     def take_reply(self) -> ReplySlot | None:
         """Take the answer of the message in hand upon oneself, as `defer_reply`; None if it was told."""
-        if not isinstance(self.in_hand, Envelope):
+        slot = self.asked
+        if slot is None:
             return None
-        slot, self.in_hand = self.in_hand.slot, None
+        self.in_hand = self.asked = None
         if self._deferred is None:
             self._deferred = set()
         elif len(self._deferred) >= self._sweep_at:
@@ -127,6 +132,7 @@ class ActorContext:
     def take_in_hand(self, envelope: Envelope) -> Any:
         """Hold an ask from now on; give what was asked."""
         self.in_hand = envelope
+        self.asked = envelope.slot
         self.deadline = envelope.slot.deadline
         if envelope.cause is not None:
             self.cell.event = envelope.cause
@@ -134,11 +140,11 @@ class ActorContext:
 
     def pass_by(self) -> None:
         """Acknowledge the message in hand; an ask without an answer fails with `NotAnsweredError`."""
-        item, self.in_hand = self.in_hand, None
-        if isinstance(item, Envelope):
+        slot, self.in_hand, self.asked = self.asked, None, None
+        if slot is not None:
             self.deadline = float("inf")
-            if not item.slot.is_answered:
-                item.slot.fail(NotAnsweredError(self.path))
+            if not slot.is_answered:
+                slot.fail(NotAnsweredError(self.path))
 
     def end(self, exit: Exit) -> None:  # noqa: A002  # the field term
         """Settle what this incarnation, which has ended, had in hand: open asks fail, a lost message is a dead letter."""
@@ -147,9 +153,9 @@ class ActorContext:
         open_slots = list(self._deferred or ())
         if exit.is_abnormal:
             self._lose()
-        if isinstance(self.in_hand, Envelope):
-            open_slots.append(self.in_hand.slot)
-        self._deferred = self.in_hand = None
+        if self.asked is not None:
+            open_slots.append(self.asked)
+        self._deferred = self.in_hand = self.asked = None
         for slot in open_slots:
             if exit.is_abnormal:
                 slot.fail(ActorDiedError(self.path, reason=exit.reason, cause=as_fact(exit.error)))
@@ -169,6 +175,8 @@ class MessageIterator:
     """An actor's messages. The next pull, or the actor's return, acknowledges the message in hand."""
 
     _context: ActorContext
+    _cell: Cell
+    _mailbox: Mailbox
     _free: int = attrs.field(default=0, init=False, repr=False)
     """How many more receives in a row need be no full checkpoints."""
 
@@ -182,17 +190,15 @@ class MessageIterator:
             StopAsyncIteration: The actor was asked to stop.
             RuntimeError: Another task than the actor's own pulls.
         """
-        context = self._context
-        cell = context.cell
-        if isinstance(context.in_hand, Envelope):
+        context, cell, mailbox = self._context, self._cell, self._mailbox
+        task = current_task()
+        if self._free and task is cell.task and not is_cancelled(task):
+            self._free -= 1
+        else:
+            await self._begin_row(task)
+        if context.asked is not None:
             context.pass_by()
         context.in_hand = None
-        if self._free:
-            self._free -= 1
-            await checkpoint_if_cancelled()
-        else:
-            await self._begin_row()
-        mailbox = cell.address.mailbox
         while True:
             if cell.exit is not None:
                 raise StopAsyncIteration  # it was given up; the mailbox is another incarnation's
@@ -201,7 +207,6 @@ class MessageIterator:
             if mailbox.stopping is not None:
                 raise StopAsyncIteration
             if not mailbox.work:
-                self._check_task()
                 await mailbox.wait()
                 self._free = FREE_IN_A_ROW
                 continue
@@ -217,14 +222,14 @@ class MessageIterator:
             if not item.slot.is_withdrawn:
                 return context.take_in_hand(item)
 
-    async def _begin_row(self) -> None:
-        self._check_task()
-        self._context.cell.tell_started()
-        self._free = FREE_IN_A_ROW
+    async def _begin_row(self, task: Task) -> None:
+        """Be a full checkpoint, after what the first pull means; only for the actor's own task."""
+        cell = self._cell
+        if cell.exit is None:
+            if task is not cell.task:
+                message = f"only the task of {cell.path} itself may pull its messages"
+                raise RuntimeError(message)
+            self._context.pass_by()
+            cell.tell_started()
+            self._free = FREE_IN_A_ROW
         await checkpoint()
-
-    def _check_task(self) -> None:
-        cell = self._context.cell
-        if cell.exit is None and current_task() is not cell.task:
-            message = f"only the task of {cell.path} itself may pull its messages"
-            raise RuntimeError(message)

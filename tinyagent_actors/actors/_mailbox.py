@@ -13,7 +13,8 @@ wake-up, so nothing is lost in between. *Close while senders are parked*: they w
 sender in one tick*: each sees the other's finished step, because neither waits inside.
 
 Fairness. A tell with room never switches tasks, so a loop of them would starve everybody: a `Pacer` makes a task's 64th
-tell in a row a full checkpoint, and the mailbox the 64th receive in a row.
+tell in a row a full checkpoint, and the iterator the 64th receive in a row. Between those each tell and each receive still
+is a cancellation point, by a plain question (`_cancelled`) in place of the coroutine that Trio has for it.
 
 Refused: a wrapper around a memory channel (cost; no second lane; no removal of a withdrawn ask), one queue with
 priorities (control would be bounded with the work), an unbounded default (memory), `asyncio.Queue`-like `task_done`
@@ -46,8 +47,8 @@ DEFAULT_CAPACITY: Final = 64
 class Pacer:
     """Counts the tells made in a row from one place (an actor, or outside of actors); shared by a system's mailboxes.
 
-    `ActorRef.tell` counts by itself as long as `place` is its own and some are `free`: that is the path of nearly
-    every tell.
+    `ActorRef.tell` counts by itself as long as `place` is its own, some are `free` and it is not cancelled: that is the
+    path of nearly every tell.
     """
 
     place: object = attrs.field(default=None, init=False, repr=False)
@@ -56,7 +57,7 @@ class Pacer:
     """How many more from there, in a row, need be no full checkpoints."""
 
     async def pace(self, place: object) -> None:
-        """Be the checkpoint of a tell from another place than the one before (not a full one), or of the 64th in a row."""
+        """Be the checkpoint of a tell from another place than the one before (not a full one), or of the 64th in a row, or a cancelled one."""
         if place is self.place:
             self.free = FREE_IN_A_ROW
             await trio.lowlevel.checkpoint()
@@ -98,14 +99,15 @@ class Mailbox:
     """The control lane; only its reader takes out of it."""
     senders: OrderedDict[trio.lowlevel.Task, Item] = attrs.field(factory=OrderedDict, init=False, repr=False)
     """Those who wait for room. There are some only while the work lane is full."""
-    _reader: trio.lowlevel.Task | None = attrs.field(default=None, init=False, repr=False)
+    reader: trio.lowlevel.Task | None = attrs.field(default=None, init=False, repr=False)
     """Who waits for a message."""
-    _peak: int = attrs.field(default=0, init=False, repr=False)
+    peak: int = attrs.field(default=0, init=False, repr=False)
+    """The most work that ever lay unread."""
     _dropped: int = attrs.field(default=0, init=False, repr=False)
     stopping: CancelCause | None = attrs.field(default=None, init=False, repr=False)
     """Set when the reader is to end after the message in hand; by whom and why."""
     is_closed: bool = attrs.field(default=False, init=False)
-    _takes_work: bool = attrs.field(default=True, init=False, repr=False)
+    takes_work: bool = attrs.field(default=True, init=False, repr=False)
     """Whether it is neither closed nor stopping."""
 
     def offer(self, item: Item) -> bool:
@@ -114,13 +116,13 @@ class Mailbox:
         Raises:
             MailboxFullError: The policy is `reject`.
         """
-        if not self._takes_work:
+        if not self.takes_work:
             self._bury(item, "stopped")
         elif (depth := len(self.work)) < self.capacity:
             self.work.append(item)
-            if depth >= self._peak:
-                self._peak = depth + 1
-            if self._reader is not None:
+            if depth >= self.peak:
+                self.peak = depth + 1
+            if self.reader is not None:
                 self._wake()
         elif self.policy == "block":
             return False
@@ -176,11 +178,11 @@ class Mailbox:
         """Make the reader end after the message in hand. The first cause stays."""
         if self.stopping is None:
             self.stopping = cause
-            self._takes_work = False
+            self.takes_work = False
             self._wake()
 
     def _wake(self) -> None:
-        reader, self._reader = self._reader, None
+        reader, self.reader = self.reader, None
         if reader is not None:
             trio.lowlevel.reschedule(reader)
 
@@ -211,14 +213,14 @@ class Mailbox:
         """
         if self.control:
             return
-        if self._reader is not None:
+        if self.reader is not None:
             message = f"two tasks read the mailbox of {self.path}"
             raise RuntimeError(message)
-        task = self._reader = trio.lowlevel.current_task()
+        task = self.reader = trio.lowlevel.current_task()
 
         def unpark(_raise_cancel: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
-            if self._reader is task:  # not that of the next incarnation, when this one was given up
-                self._reader = None
+            if self.reader is task:  # not that of the next incarnation, when this one was given up
+                self.reader = None
             return trio.lowlevel.Abort.SUCCEEDED
 
         await trio.lowlevel.wait_task_rescheduled(unpark)
@@ -235,13 +237,13 @@ class Mailbox:
 
     def renew(self) -> None:
         """Make ready for the next incarnation: queued work stays; control was meant for the one that ended."""
-        self._reader = None
+        self.reader = None
         self.control.clear()
 
     def close(self) -> None:
         """Close for good: what lies unread, and what waits to come in, are dead letters; asks fail."""
         self.is_closed = True
-        self._takes_work = False
+        self.takes_work = False
         while self.work:
             self._bury(self.work.popleft(), "stopped")
         while self.senders:
@@ -264,5 +266,5 @@ class Mailbox:
     def statistics(self) -> MailboxStatistics:
         """Give depths, peak, waiting senders and drops."""
         return MailboxStatistics(
-            len(self.work), len(self.control), self._peak, len(self.senders), self._dropped, self.capacity
+            len(self.work), len(self.control), self.peak, len(self.senders), self._dropped, self.capacity
         )

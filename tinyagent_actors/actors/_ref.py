@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import trio
-from trio.lowlevel import checkpoint_if_cancelled
+from trio.lowlevel import checkpoint_if_cancelled, current_task
 
 from tinyagent_actors._errors import ActorStoppedError
+from tinyagent_actors.actors._cancelled import is_cancelled
 from tinyagent_actors.actors._exit import CancelCause, Exit
 from tinyagent_actors.actors._mailbox import MailboxStatistics
 from tinyagent_actors.actors._monitor import Monitor
 from tinyagent_actors.actors._reply_slot import Envelope, ReplySlot
-from tinyagent_actors.actors._runtime import current_place
+from tinyagent_actors.actors._runtime import find_place
 
 if TYPE_CHECKING:
     from tinyagent_actors.actors._address import Address
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 def current_cell() -> Cell | None:
     """Give the actor whose work this task does; None outside actors."""
-    return getattr(current_place.get(), "cell", None)
+    return getattr(find_place(), "cell", None)
 
 
 @attrs.frozen(eq=False, init=False)
@@ -65,14 +66,16 @@ class ActorRef:
         """
         mailbox = self.address.mailbox
         pacer = mailbox.pacer
-        place = current_place.get()
-        if place is pacer.place and pacer.free:
+        place = find_place()
+        if place is pacer.place and pacer.free and not is_cancelled(current_task()):
             pacer.free -= 1
-            await checkpoint_if_cancelled()
         else:
             await pacer.pace(place)
         item = (message, None if place is None else place.event)
-        if not mailbox.offer(item):
+        if mailbox.takes_work and mailbox.reader is None and len(mailbox.work) < mailbox.peak:
+            # All that `offer` would do: as many have lain there before, and nobody is to be woken.
+            mailbox.work.append(item)
+        elif not mailbox.offer(item):
             await mailbox.put(item)
 
     def tell_nowait(self, message: object) -> None:
@@ -81,7 +84,7 @@ class ActorRef:
         Raises:
             MailboxFullError: There is none, and the policy is `block` or `reject`.
         """
-        place = current_place.get()
+        place = find_place()
         self.address.mailbox.offer_nowait((message, None if place is None else place.event))
 
     async def ask(self, message: object) -> Any:
@@ -105,7 +108,7 @@ class ActorRef:
         if address.is_gone:
             raise ActorStoppedError(self.path)
         runtime, mailbox = address.runtime, address.mailbox
-        place = current_place.get()
+        place = find_place()
         asker: Cell | None = getattr(place, "cell", None)
         edge = 0 if asker is None else runtime.wait_graph.add(asker.path, self.path)
         slot = ReplySlot(self.path, trio.current_effective_deadline(), runtime.dead_letters)

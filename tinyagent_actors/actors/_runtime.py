@@ -110,12 +110,15 @@ class Place(Protocol):
 current_place: Final[contextvars.ContextVar[Place | None]] = contextvars.ContextVar("tinyagent_actors", default=None)
 """The one context variable of this package: the actor (or the system) whose work a task does."""
 
+find_place: Final[Callable[[], Place | None]] = current_place.get
+"""Give the place of this task. Bound once, because every message asks: a method of an imported name is bound at each call."""
+
 _of_run: trio.lowlevel.RunVar[Runtime] = trio.lowlevel.RunVar("tinyagent_actors_runtime")
 
 
 def current_runtime() -> Runtime:
     """Give the runtime of the system this task belongs to, else that of this `trio.run`."""
-    place = current_place.get()
+    place = find_place()
     if place is not None:
         return place.runtime
     try:
