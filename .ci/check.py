@@ -15,7 +15,7 @@ from pathlib import Path
 
 PYTHON = sys.executable
 NATIVE = bool(list(Path("tinyagent_actors/_alchemy").glob("_lib*.so")))
-CARGO = shutil.which("cargo") if Path("Cargo.toml").exists() else None
+CARGO = shutil.which("cargo")
 FACE = ["tinyagent_actors/__init__.py", "tests/typing"]
 
 

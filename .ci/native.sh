@@ -6,10 +6,6 @@ if ! command -v cargo >/dev/null 2>&1; then
     echo "native: not built (no cargo here); the pure Python engine serves"
     exit 0
 fi
-if ! [ -e Cargo.toml ]; then
-    echo "native: not built (its source is not part of this version); the pure Python engine serves"
-    exit 0
-fi
 log=.venv/native-build.log
 echo "native: building the Rust engine (release; cached)"
 .venv/bin/python -m pip install --quiet --disable-pip-version-check "maturin>=1.9,<2"

@@ -16,7 +16,7 @@ from tinyagent_actors.actors import current_runtime
 from tinyagent_actors.messages import Model
 from tinyagent_actors.providers import StreamOptions, open_stream
 from tinyagent_actors.providers._pump import Pump
-from tinyagent_actors.testing import ChatRequest, Delivery, Endpoint, Reply, open_endpoint
+from tinyagent_actors.testing import ChatRequest, Endpoint, Reply, open_endpoint
 
 pytestmark = pytest.mark.native
 
@@ -41,24 +41,30 @@ def run_program(program: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
 
-def engine_threads() -> int:
-    """Count the threads of this process that are the engine's."""
-    names = (task / "comm" for task in Path("/proc/self/task").iterdir())
-    return sum(name.read_text().startswith("tinyagent-nativ") for name in names)
+def test_one_runtime_and_one_thread_for_many_streams() -> None:
+    """A hundred streams share one worker of the runtime and one thread that waits for it; there are no others."""
+    done = run_program(
+        "import pathlib, trio\n"
+        "from tinyagent_actors import Context, Model, StreamOptions, UserMessage, open_stream\n"
+        "from tinyagent_actors.testing import Delivery, Reply, open_endpoint\n"
+        "reply = Reply(text='word ' * 200, chunk_size=5, delivery=Delivery(delay_between=0.01))\n"
+        "async def ask(url):\n"
+        "    model, context = Model('any', base_url=url), Context('', (UserMessage('hello'),))\n"
+        "    async with open_stream(model, context, StreamOptions(engine='native')) as stream:\n"
+        "        await stream.result()\n"
+        "async def main():\n"
+        "    async with open_endpoint(lambda _: reply) as endpoint, trio.open_nursery() as nursery:\n"
+        "        for _ in range(100):\n"
+        "            nursery.start_soon(ask, endpoint.url)\n"
+        "        with trio.fail_after(30):\n"
+        "            await endpoint.wait_for(lambda now: now.open_streams == 100)\n"
+        "        names = [task.joinpath('comm').read_text().strip() for task in pathlib.Path('/proc/self/task').iterdir()]\n"
+        "        print(len(names), sum(name.startswith('tinyagent-nat') for name in names))\n"
+        "        nursery.cancel_scope.cancel()\n"
+        "trio.run(main)\n"
+    )
 
-
-async def test_one_runtime_and_one_thread_for_many_streams() -> None:
-    """P-contract: a hundred streams have one connection each, one worker and one waiting thread between them."""
-    reply = Reply(text="word " * 200, chunk_size=5, delivery=Delivery(delay_between=0.01))
-    async with open_endpoint(lambda _: reply) as endpoint, trio.open_nursery() as nursery:
-        before = threading.active_count()
-        for _ in range(100):
-            nursery.start_soon(ask, endpoint)
-        with trio.fail_after(30):
-            await endpoint.wait_for(lambda now: now.open_streams == 100)
-
-        assert (engine_threads(), threading.active_count() - before) == (1, 1)
-        nursery.cancel_scope.cancel()
+    assert (done.stdout, done.stderr) == ("3 1\n", "")
 
 
 async def test_a_reader_that_stops_holds_its_server() -> None:

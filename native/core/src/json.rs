@@ -329,7 +329,7 @@ mod tests {
             "Infinity",
             "-Infinity",
             "1e999",
-            "tru",
+            "truth",
             "nul",
             "\"a",
             "\"\\x\"",
