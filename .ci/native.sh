@@ -7,6 +7,9 @@ if ! command -v cargo >/dev/null 2>&1; then
     exit 0
 fi
 log=.venv/native-build.log
+# The tag that marks build output, which cargo sets only on a folder that it made itself.
+mkdir -p target
+[ -e target/CACHEDIR.TAG ] || printf 'Signature: 8a477f597d28d172789f06886806bc55\n' >target/CACHEDIR.TAG
 echo "native: building the Rust engine (release; cached)"
 .venv/bin/python -m pip install --quiet --disable-pip-version-check "maturin>=1.9,<2"
 root=$(pwd)
