@@ -65,6 +65,14 @@ def test_a_secret_name_is_a_mark(name: str) -> None:
     assert not is_free_of_marks(orjson.dumps(record))
 
 
+@pytest.mark.parametrize("mark", _RULES)
+@pytest.mark.parametrize("around", ["{}", "x{}y", "-{}-", "a\n{}"])
+def test_every_mark_is_seen(mark: str, around: str) -> None:
+    """Wherever it stands, and in whatever case."""
+    assert not is_free_of_marks(orjson.dumps(around.format(mark)))
+    assert not is_free_of_marks(orjson.dumps(around.format(mark.upper())))
+
+
 def test_the_counters_of_every_answer_are_no_mark() -> None:
     """Else no message of a model would ever be free of marks."""
     assert is_free_of_marks(b'{"input":1,"output":2,"total_tokens":3}')

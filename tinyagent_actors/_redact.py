@@ -108,16 +108,28 @@ _RULES: Final[Mapping[str, _Rule]] = {
 }
 """Mark, in lower case, to the rule that is tried where it stands."""
 
-_WITNESSES: Final = tuple(
-    mark.encode()
-    for mark in (
-        *("sk-", "sk_", "csk", "cpk", "xai-", "pplx-", "tvly-", "nvapi-", "glpat-", "k_live_", "k_test_"),
-        *("npm_", "hf_", "r8_", "gho_", "ghp_", "ghs_", "ghu_", "ghr_", "github_pat_", "xox", "xapp-"),
-        *("aiza", "akia", "asia", "eyj", "-----begin", "://", "bearer", "basic"),
-        *("authorization", "cookie", "credential", "pass", "pwd", "secret", "key", "token"),
-    )
+_WITNESSES: Final = (
+    *(b"sk-", b"sk_", b"csk", b"cpk", b"xai-", b"pplx-", b"tvly-", b"nvapi-", b"glpat-", b"k_live_", b"k_test_"),
+    *(b"npm_", b"hf_", b"r8_", b"gho_", b"ghp_", b"ghs_", b"ghu_", b"ghr_", b"github_pat_", b"xox", b"xapp-"),
+    *(b"aiza", b"akia", b"asia", b"eyj", b"-----begin", b"://", b"bearer", b"basic"),
+    *(b"authorization", b"cookie", b"credential", b"pass", b"pwd", b"secret", b"key", b"token"),
 )
 """In each mark, and in each name that `_SECRET_NAME` matches, stands one of these, in lower case."""
+_RARE_FIRST: Final = b"zjqxkvwy-/bh_fgpmcdlurnosiat8e:"
+"""What witnesses are made of, in the order of how seldom it stands in a log."""
+
+
+def _any_of(witnesses: tuple[bytes, ...]) -> re.Pattern[bytes]:
+    """Look for all of them in one pass that stops only at the rarest letter of each; three times as fast as one by one."""
+    ends: dict[bytes, list[bytes]] = {}
+    for witness in witnesses:
+        at = min(range(len(witness)), key=lambda place: _RARE_FIRST.index(witness[place]))
+        end = b"(?<=%b)%b" % (re.escape(witness[: at + 1]), re.escape(witness[at + 1 :]))
+        ends.setdefault(witness[at : at + 1], []).append(end)
+    return re.compile(b"|".join([b"%b(?:%b)" % (re.escape(rare), b"|".join(those)) for rare, those in ends.items()]))
+
+
+_WITNESS: Final = _any_of(_WITNESSES)
 _FOLDED: Final = tuple(letter.encode() for letter in "\u0131\u0130\u017f\u212a")
 """The letters beyond ASCII that are ASCII where case is ignored: with them a mark may stand there in disguise."""
 _COUNTER: Final = b'"total_tokens":'
@@ -174,9 +186,8 @@ def is_free_of_marks(text: bytes) -> bool:
     It is much faster than `redact`. JSON's escapes hide no mark: none has a quote, a backslash or a control character.
     """
     lowered = text.lower().replace(_COUNTER, b"")
-    for witness in _WITNESSES:
-        if witness in lowered:
-            return False
+    if _WITNESS.search(lowered) is not None:
+        return False
     return lowered.isascii() or not any(letter in text for letter in _FOLDED)
 
 
