@@ -9,8 +9,8 @@ import orjson
 
 from tinyagent_actors.testing import CallSpec, ChatRequest, Reply
 
-BATCH: Final = 100
-"""Calls a turn."""
+BATCH: Final = 150
+"""Calls a turn. More would mean fewer requests, and a longer stop: every call in flight is ended and told of."""
 
 SYSTEM_PROMPT: Final = (
     "You survey files. The user gives you a share: a JSON object with its number and a list of paths. Call the tool "
