@@ -56,15 +56,13 @@ class EventBus:
         self._seq += 1
         seq = self._seq
         if self._subscriptions:
-            routes = self._routes.get(path)
-            if routes is None:
-                routes = self._route(path)
+            routes = self._routes_of(path)
             if routes:
                 now = trio.current_time()
                 event = kind(seq=seq, wall_time=time.time(), monotonic_time=now, path=path, **fields)
-                for subscription in routes:
-                    if not subscription.offer(event, now):
-                        self._cut_off(subscription)
+                too_slow = [subscription for subscription in routes if not subscription.offer(event, now)]
+                for subscription in too_slow:  # only now: that is an event too, and comes after this one everywhere
+                    self._cut_off(subscription)
         return seq
 
     @property
@@ -74,17 +72,14 @@ class EventBus:
 
     def listens(self, path: str) -> bool:
         """Whether anybody would get an event about `path`; lets a producer skip the making of deltas."""
-        if not self._subscriptions:
-            return False
-        routes = self._routes.get(path)
-        return bool(self._route(path) if routes is None else routes)
+        return bool(self._subscriptions and self._routes_of(path))
 
     async def make_room(self, path: str) -> None:
         """Wait until every `block` subscription that matches `path` has room, or is cut off.
 
         For producers of deltas and progress. A checkpoint only if it has to wait. Cancelling it leaves nothing behind.
         """
-        for subscription in self._routes.get(path, ()):
+        for subscription in self._routes_of(path):
             if subscription.is_full and not await subscription.wait_for_room():
                 self._cut_off(subscription)
 
@@ -131,11 +126,13 @@ class EventBus:
         for subscription in tuple(self._subscriptions):
             self.close_subscription(subscription)
 
-    def _route(self, path: str) -> tuple[Subscription, ...]:
-        if len(self._routes) >= _MOST_ROUTES:
-            self._routes.clear()
-        routes = tuple(subscription for subscription in self._subscriptions if subscription.matches(path))
-        self._routes[path] = routes
+    def _routes_of(self, path: str) -> tuple[Subscription, ...]:
+        routes = self._routes.get(path)
+        if routes is None:
+            if len(self._routes) >= _MOST_ROUTES:
+                self._routes.clear()
+            routes = tuple(subscription for subscription in self._subscriptions if subscription.matches(path))
+            self._routes[path] = routes
         return routes
 
     def _cut_off(self, subscription: Subscription) -> None:

@@ -11,8 +11,8 @@ from tinyagent_actors._errors import SpecError
 def path_matcher(pattern: str) -> Callable[[str], bool]:
     """Give a predicate over absolute paths (``/team/reader-1``).
 
-    ``*`` stands for any characters within one name; ``**``, as a whole segment, for any number of names, also none, so
-    ``team/**`` is the subtree with ``team`` itself.
+    ``*`` stands for any characters within one name, by itself for a whole one; ``**``, as a whole segment, for any number
+    of names, also none, so ``team/**`` is the subtree with ``team`` itself.
 
     Raises:
         SpecError: A segment is empty, or `**` is not a segment of its own.
@@ -26,6 +26,8 @@ def path_matcher(pattern: str) -> Callable[[str], bool]:
             regex += "(?:/[^/]+)*"
         elif not segment or "**" in segment:
             raise SpecError("pattern", f"{pattern!r}: a segment is empty or mixes '**' with other characters")
+        elif segment == "*":
+            regex += "/[^/]+"
         else:
             regex += "/" + "[^/]*".join(re.escape(part) for part in segment.split("*"))
     compiled = re.compile(regex + "/?" if regex.endswith("*") else regex)

@@ -60,6 +60,10 @@ class _Merging:
     last: MessageUpdateEvent
     texts: list[str]
 
+    @property
+    def count(self) -> int:
+        return len(self.texts)
+
     def take(self, event: MessageUpdateEvent) -> None:
         self.last = event
         self.texts.append(cast("Delta", event.assistant_message_event).text)
@@ -72,6 +76,22 @@ class _Merging:
 
 
 @attrs.define(eq=False)
+class _Latest:
+    """Progress of one tool call that lies unread: only the latest is kept."""
+
+    first_seq: int
+    last: ToolExecutionUpdateEvent
+    count: int = 1
+
+    def take(self, event: ToolExecutionUpdateEvent) -> None:
+        self.last = event
+        self.count += 1
+
+    def event(self) -> ToolExecutionUpdateEvent:
+        return self.last if self.count == 1 else attrs.evolve(self.last, first_seq=self.first_seq)
+
+
+@attrs.define(eq=False)
 class Subscription:
     """An async iterator of the events that match; read by one task at a time.
 
@@ -81,7 +101,7 @@ class Subscription:
     pattern: str
     matches: Callable[[str], bool]
     _policy: Policy
-    _buffer: OrderedDict[int, Event | _Merging] = attrs.field(factory=OrderedDict, init=False)
+    _buffer: OrderedDict[int, Event | _Merging | _Latest] = attrs.field(factory=OrderedDict, init=False)
     """In order of arrival, keyed by `seq` (of a merged event: its first)."""
     _open_blocks: dict[str, tuple[_Key, int]] = attrs.field(factory=dict, init=False)
     """For each path, the block whose next delta may merge, and the key of the entry it merges into."""
@@ -130,18 +150,18 @@ class Subscription:
         if entry is None:
             place = event.seq
             self._buffer[place] = event if block_key is None else _entry(event)
-        elif isinstance(entry, _Merging):
-            entry.take(cast("MessageUpdateEvent", event))
         else:
-            self._buffer[place] = event
+            cast("_Merging", entry).take(cast("MessageUpdateEvent", event))
         if block_key is not None:
             self._open_blocks[event.path] = (block_key, place)
         while len(self._buffer) > self._policy.capacity:
             self._lose(self._buffer.popitem(last=False)[1])
 
-    def _lose(self, entry: Event | _Merging) -> None:
-        first, last = (entry.first_seq, entry.last.seq) if isinstance(entry, _Merging) else (entry.seq, entry.seq)
-        count = len(entry.texts) if isinstance(entry, _Merging) else 1
+    def _lose(self, entry: Event | _Merging | _Latest) -> None:
+        if isinstance(entry, _Merging | _Latest):
+            first, last, count = entry.first_seq, entry.last.seq, entry.count
+        else:
+            first, last, count = entry.seq, entry.seq, 1
         known = self._gap
         self._gap = (
             Gap(first, last, count) if known is None else Gap(known.first, max(known.last, last), known.count + count)
@@ -198,7 +218,7 @@ class Subscription:
         if len(self._buffer) <= self._policy.capacity:
             self._crowded_since = None
             self._writers.unpark_all()
-        return entry.event() if isinstance(entry, _Merging) else entry
+        return entry.event() if isinstance(entry, _Merging | _Latest) else entry
 
     def statistics(self) -> dict[str, int]:
         """Depth and peak of the buffer, its bound, and how many producers wait."""
@@ -221,7 +241,7 @@ def _block_key(event: Event) -> _Key | None:
     return None
 
 
-def _entry(event: Event) -> Event | _Merging:
+def _entry(event: Event) -> Event | _Merging | _Latest:
     if isinstance(event, MessageUpdateEvent):
         return _Merging(event.first_seq, event, [cast("Delta", event.assistant_message_event).text])
-    return event
+    return _Latest(event.first_seq, event) if isinstance(event, ToolExecutionUpdateEvent) else event
