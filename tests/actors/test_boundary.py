@@ -346,3 +346,51 @@ async def test_crashing_actors_leave_no_references(autojump_clock: trio.testing.
         gc.collect()
 
         assert sum(body() is not None for body in bodies) == 1
+
+
+async def test_a_failing_cleanup_says_who_cancelled_it() -> None:
+    """An actor that raises while an ancestor is cancelled: its exit is the error, and says by whom and why."""
+
+    async def fails_in_cleanup(ctx: ActorContext) -> None:
+        ctx.started()
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise ValueError("in cleanup")
+
+    async with open_system() as system:
+        team = await system.start_child(
+            supervisor("team", children=[child("a", fails_in_cleanup)], restart="temporary")
+        )
+        ref = team.child("a", ActorRef)
+        team.kill("enough")
+        exited = await ref.wait_stopped()
+
+        assert exited.reason == "error"
+        assert exited.cause is not None
+        assert (exited.cause.why, exited.cause.source) == ("enough", "kill")
+
+
+async def test_a_cancelled_that_nobody_ordered_is_an_error() -> None:
+    """One that was kept and is raised again, outside the scope it came from, ends this actor and not its supervisor."""
+
+    async def raises_again(ctx: ActorContext) -> None:
+        ctx.started()
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            try:
+                await trio.lowlevel.checkpoint()
+            except trio.Cancelled as cancelled:
+                kept = cancelled
+                raise
+        raise kept
+
+    async with open_system() as system:
+        neighbour = await start(system, name="neighbour")
+        ref = await start(system, raises_again, restart="temporary")
+        exited = await ref.wait_stopped()
+        await settle()
+
+        assert exited.reason == "error"
+        assert isinstance(exited.error, trio.Cancelled)
+        assert await neighbour.ask("alive") == "alive"

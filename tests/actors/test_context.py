@@ -9,9 +9,18 @@ import pytest
 import trio
 import trio.testing
 
-from tests._kernel import child, crash, settle, start, states
-from tinyagent_actors import ActorContext, ActorRef, ActorStoppedError, CancelCause, open_system, supervisor
+from tests._kernel import child, crash, settle, start, states, told
+from tinyagent_actors import (
+    ActorContext,
+    ActorRef,
+    ActorStartedEvent,
+    ActorStoppedError,
+    CancelCause,
+    open_system,
+    supervisor,
+)
 from tinyagent_actors.actors import MessageIterator
+from tinyagent_actors.events import SubscriberFailedEvent
 
 
 async def test_messages_come_in_order_and_end_at_the_stop() -> None:
@@ -292,3 +301,98 @@ async def test_context_variables_of_the_requester_stay_out() -> None:
         await start(system, look, restart="temporary")
 
     assert found == ["unset", 1]
+
+
+async def test_a_deadline_does_not_outlive_its_ask() -> None:
+    """An ask whose reply was deferred keeps its deadline while it is in hand; the next message has its own, or none."""
+    deadlines: list[float] = []
+
+    async def defers(ctx: ActorContext) -> None:
+        async for _ in ctx.messages():
+            slot = ctx.take_reply()
+            deadlines.append(ctx.deadline)
+            if slot is not None:
+                slot.reply("later")
+
+    async with open_system() as system:
+        ref = await start(system, defers)
+        with trio.fail_after(30):
+            wanted = trio.current_effective_deadline()
+            await ref.ask("deferred")
+        await ref.tell("told")
+        await settle()
+
+    assert deadlines == [wanted, float("inf")]
+
+
+async def test_one_that_was_given_up_while_it_waited_for_a_message_wakes(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """S32: its messages have ended, so it ends after all; it does not wait in its successor's place for ever."""
+
+    async def sleeps(ctx: ActorContext) -> None:
+        with trio.CancelScope(shield=ctx.ref.incarnation == 1):
+            async for message in ctx.messages():
+                ctx.reply(message)
+
+    async with open_system() as system:
+        ref = await start(system, sleeps)
+        ref.kill()
+        await trio.sleep(10)
+        await settle()
+
+        assert system.leftovers().total == 0
+        assert await ref.ask("alive") == "alive"
+
+
+async def test_a_stop_outranks_control_that_lies_unread() -> None:
+    """S40: the messages end after the one in hand, whatever else has come."""
+    seen: list[object] = []
+    gate = trio.Event()
+
+    async def reader(ctx: ActorContext) -> None:
+        async for message in ctx.messages():
+            seen.append(message)
+            await gate.wait()
+
+    async with open_system() as system:
+        ref = await start(system, reader)
+        await ref.tell("in hand")
+        await settle()
+        ref.address.mailbox.post("control")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ref.stop)
+            await settle()
+            gate.set()
+
+    assert seen == ["in hand"]
+
+
+async def test_a_message_leads_to_what_is_done_for_it() -> None:
+    """The sender's event is the cause of the first event of the handling; of a message from outside, the actor's own start is."""
+
+    async def relay(ctx: ActorContext, target: ActorRef) -> None:
+        async for message in ctx.messages():
+            await target.tell(message)
+
+    async def publishes(ctx: ActorContext) -> None:
+        async for message in ctx.messages():
+            if message == "ask":
+                ctx.reply(None)
+            ctx.cell.publish(SubscriberFailedEvent, subscriber=str(message), error=None)
+
+    async with open_system() as system, system.subscribe("**") as events:
+        target = await start(system, publishes, name="target")
+        sender = await start(system, relay, target, name="sender")
+        target_start, sender_start = (event.seq for event in told(events, ActorStartedEvent) if event.path != "/")
+        await sender.tell("from an actor")
+        await settle()
+        await target.tell("from outside")
+        await target.ask("ask")
+        await settle()
+
+        assert [(event.subscriber, event.cause) for event in told(events, SubscriberFailedEvent)] == [
+            ("from an actor", sender_start),
+            ("from outside", target_start),
+            ("ask", target_start),
+        ]

@@ -373,3 +373,19 @@ async def test_a_ref_shows_who_it_is() -> None:
         ref = await start(system)
 
         assert repr(ref) == f"ActorRef(path='/actor', uid={ref.uid}, incarnation=1)"
+
+
+async def test_stopping_the_namesake_in_another_system_is_no_end_of_ones_own() -> None:
+    """S39: who stops an actor of another system stands outside of it, whatever the paths are."""
+
+    async def stops(ctx: ActorContext) -> None:
+        async for other in ctx.messages():
+            await other.stop()
+            ctx.reply("stopped")
+
+    async with open_system("one") as one, open_system("two") as two:
+        here, there = await start(one, stops), await start(two)
+        with trio.fail_after(5):
+            assert await here.ask(there) == "stopped"
+
+        assert await states(two) == {"actor": "stopped"}

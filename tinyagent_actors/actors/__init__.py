@@ -10,7 +10,7 @@ from tinyagent_actors.actors._leftovers import LeftoverKind, LeftoverRegistry, L
 from tinyagent_actors.actors._mailbox import DEFAULT_CAPACITY, Mailbox, MailboxStatistics, OverflowPolicy, Pacer
 from tinyagent_actors.actors._monitor import Down, Monitor
 from tinyagent_actors.actors._pattern import path_matcher
-from tinyagent_actors.actors._ref import ActorRef, current_cell
+from tinyagent_actors.actors._ref import ActorRef, current_cell, leave_subtree, living_cell, name_of_caller
 from tinyagent_actors.actors._reply_slot import Envelope, ReplySlot
 from tinyagent_actors.actors._runtime import (
     CLOSE_GRACE,
@@ -84,6 +84,9 @@ __all__ = [
     "current_cell",
     "current_place",
     "current_runtime",
+    "leave_subtree",
+    "living_cell",
+    "name_of_caller",
     "path_matcher",
     "runtime_of_run",
     "to_child_spec",

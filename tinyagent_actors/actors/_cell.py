@@ -1,8 +1,8 @@
 """Cell: one incarnation of an actor, and the boundary where its end becomes a value.
 
 The boundary. The body runs in a cancel scope of its own; its exception is caught *outside* that scope (inside, a group of
-`Cancelled` and something else would leave the scope and kill the supervisor's nursery). What is `Cancelled` passes on;
-every other leaf becomes the `Exit`. `KeyboardInterrupt` and `SystemExit` besides stop the whole system in order. The
+`Cancelled` and something else would leave the scope and kill the supervisor's nursery). What is `Cancelled` passes on, if
+somebody around it is cancelled; every other leaf becomes the `Exit`. `KeyboardInterrupt` and `SystemExit` besides stop the whole system in order. The
 end is told exactly once, synchronously, in a `finally`, so that it is told under cancellation as well. Ctrl-C reaches the
 body, but not the boundary around it: an end that was seen and not told would be waited for without end.
 """
@@ -17,6 +17,7 @@ import attrs
 import trio
 
 from tinyagent_actors._errors import RestartIntensityExceededError, StartFailedError
+from tinyagent_actors.actors._cancelled import is_cancelled
 from tinyagent_actors.actors._exit import CancelCause, Exit, Ignore, as_fact
 from tinyagent_actors.actors._runtime import Runtime, current_place
 from tinyagent_actors.events import (
@@ -46,6 +47,8 @@ class Cell:
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False, repr=False)
     event: int | None = attrs.field(default=None, init=False)
     """`seq` of the latest event about it: the cause of what it does next."""
+    origin: int | None = attrs.field(default=None, init=False, repr=False)
+    """`seq` of its start: the cause of what is done for a message from outside actors."""
     has_started: bool = attrs.field(default=False, init=False)
     value: Any = attrs.field(default=None, init=False, repr=False)
     """What `ctx.started` was given."""
@@ -57,6 +60,9 @@ class Cell:
     leftover: int = attrs.field(default=0, init=False, repr=False)
     """Its entry among the leftovers, once it was given up; 0 for none."""
     task: trio.lowlevel.Task | None = attrs.field(default=None, init=False, repr=False)
+    """Whose task may pull its messages: its own, until its end was told."""
+    has_task: bool = attrs.field(default=False, init=False, repr=False)
+    """Whether its task still runs, given up or not."""
     _failure: StartFailedError | None = attrs.field(default=None, init=False, repr=False)
     _context: ActorContext | None = attrs.field(default=None, init=False, repr=False)
     _watched_by: dict[Monitor, None] | None = attrs.field(default=None, init=False, repr=False)
@@ -79,6 +85,10 @@ class Cell:
         """Its place in the tree."""
         return self.address.path
 
+    def is_below(self, top: str) -> bool:
+        """Whether it stands at the path `top` or below."""
+        return self.path == top or self.path.startswith(top.rstrip("/") + "/")
+
     def publish(self, kind: type[Event], **fields: Any) -> int:
         """Publish an event about this actor; it becomes the cause of what follows."""
         self.event = self.address.runtime.bus.publish(kind, self.address.path, cause=self.event, **fields)
@@ -87,12 +97,13 @@ class Cell:
     def spawn(self, nursery: trio.Nursery, body: Body, context: ActorContext) -> None:
         """Start the task of this incarnation, in a fresh context, as the supervisor's own task."""
         self._context = context
+        self.has_task = True
         Context().run(lambda: nursery.start_soon(self._run, body, context, name=self.address.path))
 
     @trio.lowlevel.enable_ki_protection
     async def _run(self, body: Body, context: ActorContext) -> None:
         current_place.set(self)
-        self.task = trio.lowlevel.current_task()
+        task = self.task = trio.lowlevel.current_task()
         error: BaseException | None = None
         try:
             with self.scope:
@@ -102,10 +113,13 @@ class Cell:
             raise
         except BaseException as raised:  # noqa: BLE001  # the boundary: every end becomes an Exit
             cancelled, error = _split(raised)
+            if cancelled is not None and not is_cancelled(task):
+                cancelled, error = None, raised  # one that was kept and raised again: nobody here was cancelled
             if cancelled is not None:
                 self.cancelling = self.cancelling or self.address.owner.cancelling or _outer_cause(cancelled)
                 raise cancelled from None
         finally:
+            self.has_task = False
             if trio.lowlevel.in_trio_task():  # else it is a coroutine that is thrown away, and nobody is there to hear
                 self.runtime.leftovers.remove(self.leftover)
                 self.tell_end(self.exit_for(error))
@@ -117,7 +131,8 @@ class Cell:
         if isinstance(error, RestartIntensityExceededError):
             return Exit("shutdown", error, None, self.has_started)
         if error is not None:
-            return Exit("error", error, self.cancelling or self.stopping, self.has_started)
+            cause = self.cancelling or self.stopping or self.address.owner.cancelling
+            return Exit("error", error, cause, self.has_started)
         if self.cancelling is not None:
             is_meant = self.cancelling.source == "stop"
             return Exit("shutdown" if is_meant else "killed", self._start_failure(), self.cancelling, self.has_started)
@@ -135,7 +150,8 @@ class Cell:
             return
         self.has_started = True
         self.value = value
-        self.publish(ActorStartedEvent if self.incarnation == 1 else ActorRestartedEvent, incarnation=self.incarnation)
+        kind = ActorStartedEvent if self.incarnation == 1 else ActorRestartedEvent
+        self.origin = self.publish(kind, incarnation=self.incarnation)
         self.address.owner.child_started(self)
 
     @trio.lowlevel.enable_ki_protection

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
-from trio.lowlevel import Task, checkpoint, checkpoint_if_cancelled, current_task
+from trio.lowlevel import Task, checkpoint, checkpoint_if_cancelled, current_task, enable_ki_protection
 
 from tinyagent_actors._errors import ActorDiedError, ActorStoppedError, NotAnsweredError
 from tinyagent_actors.actors._cancelled import is_cancelled
@@ -32,15 +32,13 @@ class ActorContext:
     """The actor itself, this incarnation."""
     cell: Cell = attrs.field(repr=False)
     in_hand: Item | None = attrs.field(default=None, init=False, repr=False)
-    """The message that was pulled last as it came, until the next pull; an ask only until it is deferred."""
+    """The message that was pulled last as it came, until the next pull."""
     asked: ReplySlot | None = attrs.field(default=None, init=False, repr=False)
-    """Where the answer to it goes, if it was asked."""
+    """Where the answer to it goes, if it was asked and not deferred."""
     _deferred: set[ReplySlot] | None = attrs.field(default=None, init=False, repr=False)
     _sweep_at: int = attrs.field(default=_FIRST_SWEEP, init=False, repr=False)
     """At how many deferred asks those that were answered are forgotten."""
     _was_told_to_stop: bool = attrs.field(default=False, init=False, repr=False)
-    deadline: float = attrs.field(default=float("inf"), init=False)
-    """When the asker of the message in hand stops waiting, on Trio's clock."""
 
     @property
     def path(self) -> str:
@@ -56,6 +54,11 @@ class ActorContext:
     def runtime(self) -> Runtime:
         """The shared parts of its system."""
         return self.cell.runtime
+
+    @property
+    def deadline(self) -> float:
+        """When the asker of the message in hand stops waiting, on Trio's clock; ``inf`` if it was told."""
+        return self.in_hand.slot.deadline if isinstance(self.in_hand, Envelope) else float("inf")
 
     @property
     def stopping(self) -> CancelCause | None:
@@ -93,12 +96,12 @@ class ActorContext:
             raise RuntimeError(message)
         return slot
 
+    @enable_ki_protection
     def take_reply(self) -> ReplySlot | None:
         """Take the answer of the message in hand upon oneself, as `defer_reply`; None if it was told."""
-        slot = self.asked
+        slot, self.asked = self.asked, None
         if slot is None:
             return None
-        self.in_hand = self.asked = None
         if self._deferred is None:
             self._deferred = set()
         elif len(self._deferred) >= self._sweep_at:
@@ -107,6 +110,7 @@ class ActorContext:
         self._deferred.add(slot)
         return slot
 
+    @enable_ki_protection
     async def next_control(self) -> Any:
         """Wait for the next control message, leaving work queued; for an actor that is busy. Cancelling it loses nothing.
 
@@ -133,18 +137,14 @@ class ActorContext:
         """Hold an ask from now on; give what was asked."""
         self.in_hand = envelope
         self.asked = envelope.slot
-        self.deadline = envelope.slot.deadline
-        if envelope.cause is not None:
-            self.cell.event = envelope.cause
+        self.cell.event = self.cell.origin if envelope.cause is None else envelope.cause
         return envelope.message
 
     def pass_by(self) -> None:
         """Acknowledge the message in hand; an ask without an answer fails with `NotAnsweredError`."""
         slot, self.in_hand, self.asked = self.asked, None, None
-        if slot is not None:
-            self.deadline = float("inf")
-            if not slot.is_answered:
-                slot.fail(NotAnsweredError(self.path))
+        if slot is not None and not slot.is_answered:
+            slot.fail(NotAnsweredError(self.path))
 
     def end(self, exit: Exit) -> None:  # noqa: A002  # the field term
         """Settle what this incarnation, which has ended, had in hand: open asks fail, a lost message is a dead letter."""
@@ -164,15 +164,21 @@ class ActorContext:
 
     def _lose(self) -> None:
         """Make a dead letter of the message in hand, if it was not answered (S62)."""
-        item = self.in_hand
-        if isinstance(item, tuple) or (item is not None and not item.slot.is_answered):
-            message = item[0] if isinstance(item, tuple) else item.message
-            self.runtime.dead_letters.add(self.path, message, "crashed_in_hand", cause=self.cell.event)
+        if isinstance(self.in_hand, tuple):
+            message = self.in_hand[0]
+        elif self.in_hand is not None and self.asked is not None and not self.asked.is_answered:
+            message = self.in_hand.message
+        else:
+            return
+        self.runtime.dead_letters.add(self.path, message, "crashed_in_hand", cause=self.cell.event)
 
 
 @attrs.define(eq=False)
 class MessageIterator:
-    """An actor's messages. The next pull, or the actor's return, acknowledges the message in hand."""
+    """An actor's messages. The next pull, or the actor's return, acknowledges the message in hand.
+
+    They end after the message in hand when the actor is stopped; until then control comes before work.
+    """
 
     _context: ActorContext
     _cell: Cell
@@ -183,6 +189,7 @@ class MessageIterator:
     def __aiter__(self) -> MessageIterator:
         return self
 
+    @enable_ki_protection
     async def __anext__(self) -> Any:
         """Wait for the next message. A cancel loses nothing: the pop comes after the wake-up, without a wait between.
 
@@ -202,10 +209,10 @@ class MessageIterator:
         while True:
             if cell.exit is not None:
                 raise StopAsyncIteration  # it was given up; the mailbox is another incarnation's
-            if mailbox.control:
-                return mailbox.control.popleft()
             if mailbox.stopping is not None:
                 raise StopAsyncIteration
+            if mailbox.control:
+                return mailbox.control.popleft()
             if not mailbox.work:
                 await mailbox.wait()
                 self._free = FREE_IN_A_ROW
@@ -216,8 +223,7 @@ class MessageIterator:
             if isinstance(item, tuple):  # a tell: the path of nearly every message, so without a call
                 context.in_hand = item
                 message, cause = item
-                if cause is not None:
-                    cell.event = cause
+                cell.event = cell.origin if cause is None else cause
                 return message
             if not item.slot.is_withdrawn:
                 return context.take_in_hand(item)

@@ -236,9 +236,12 @@ class Mailbox:
         return False
 
     def renew(self) -> None:
-        """Make ready for the next incarnation: queued work stays; control was meant for the one that ended."""
-        self.reader = None
+        """Make ready for the next incarnation: queued work stays; control was meant for the one that ended.
+
+        One that was given up and still waits here wakes, and finds that its messages have ended.
+        """
         self.control.clear()
+        self._wake()
 
     def close(self) -> None:
         """Close for good: what lies unread, and what waits to come in, are dead letters; asks fail."""

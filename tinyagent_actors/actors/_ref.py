@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import trio
-from trio.lowlevel import checkpoint_if_cancelled, current_task
+from trio.lowlevel import checkpoint_if_cancelled, current_task, enable_ki_protection
 
 from tinyagent_actors._errors import ActorStoppedError
 from tinyagent_actors.actors._cancelled import is_cancelled
@@ -19,11 +19,32 @@ from tinyagent_actors.actors._runtime import find_place
 if TYPE_CHECKING:
     from tinyagent_actors.actors._address import Address
     from tinyagent_actors.actors._cell import Cell
+    from tinyagent_actors.actors._runtime import Runtime
 
 
 def current_cell() -> Cell | None:
     """Give the actor whose work this task does; None outside actors."""
     return getattr(find_place(), "cell", None)
+
+
+def living_cell(runtime: Runtime) -> Cell | None:
+    """Give the actor whose work this task does, if it is of that system and has not ended."""
+    cell = current_cell()
+    return cell if cell is not None and cell.exit is None and cell.runtime is runtime else None
+
+
+def name_of_caller() -> str:
+    """Give the path of the actor whose work this task does."""
+    cell = current_cell()
+    return "outside" if cell is None else cell.path
+
+
+async def leave_subtree(top: Address, cause: CancelCause) -> None:
+    """Cancel the actor that calls, if it is `top` or stands below it: then this does not return (S39). Else no checkpoint."""
+    caller = living_cell(top.runtime)
+    if caller is not None and caller.is_below(top.path):
+        caller.address.owner.kill_child(caller.address, cause)
+        await trio.sleep_forever()
 
 
 @attrs.frozen(eq=False, init=False)
@@ -52,6 +73,7 @@ class ActorRef:
     def __hash__(self) -> int:
         return hash((self.path, self.uid, self.incarnation))
 
+    @enable_ki_protection
     async def tell(self, message: object) -> None:
         """Send a message; waits for room where the mailbox's policy is `block`.
 
@@ -78,6 +100,7 @@ class ActorRef:
         elif not mailbox.offer(item):
             await mailbox.put(item)
 
+    @enable_ki_protection
     def tell_nowait(self, message: object) -> None:
         """Send a message if there is room.
 
@@ -87,6 +110,7 @@ class ActorRef:
         place = find_place()
         self.address.mailbox.offer_nowait((message, None if place is None else place.event))
 
+    @enable_ki_protection
     async def ask(self, message: object) -> Any:
         """Send a message and wait for its answer. The deadline is the caller's cancel scope; it travels with the message.
 
@@ -109,7 +133,7 @@ class ActorRef:
             raise ActorStoppedError(self.path)
         runtime, mailbox = address.runtime, address.mailbox
         place = find_place()
-        asker: Cell | None = getattr(place, "cell", None)
+        asker = living_cell(runtime)
         edge = 0 if asker is None else runtime.wait_graph.add(asker.path, self.path)
         slot = ReplySlot(self.path, trio.current_effective_deadline(), runtime.dead_letters)
         envelope = Envelope(message, None if place is None else place.event, slot)
@@ -123,6 +147,7 @@ class ActorRef:
             if asker is not None:
                 runtime.wait_graph.remove(asker.path, edge)
 
+    @enable_ki_protection
     async def stop(self, why: str = "stop()") -> None:
         """Stop the actor for good: it ends after the message in hand, or is cancelled after its `shutdown` time.
 
@@ -132,21 +157,19 @@ class ActorRef:
 
         Cancelling the wait: the stop goes on.
         """
-        asker = current_cell()
-        cause = CancelCause(_name_of(asker), why, "stop")
+        cause = CancelCause(name_of_caller(), why, "stop")
         if not self.address.is_gone:
             self.address.owner.end_child(self.address, cause)
-        is_inside = asker is not None and asker.exit is None and _is_below(asker.path, self.path)
-        if asker is not None and is_inside and not self.address.is_gone:
-            asker.address.owner.kill_child(asker.address, cause)
-            await trio.sleep_forever()
+            await leave_subtree(self.address, cause)
         await self.address.wait_gone()
 
+    @enable_ki_protection
     def kill(self, why: str = "kill()") -> None:
         """Cancel the actor now. An abnormal exit (`killed`): its restart type applies. Does not wait."""
         if self.address.cell is not None:
-            self.address.owner.kill_child(self.address, CancelCause(_name_of(current_cell()), why, "kill"))
+            self.address.owner.kill_child(self.address, CancelCause(name_of_caller(), why, "kill"))
 
+    @enable_ki_protection
     def monitor(self) -> Monitor:
         """Have a `Down` put before this actor's work when the other ends. Of one that is gone: at once (`noproc`).
 
@@ -179,11 +202,3 @@ class ActorRef:
     def statistics(self) -> MailboxStatistics:
         """Give depths, peak, waiting senders and drops of the mailbox."""
         return self.address.mailbox.statistics()
-
-
-def _name_of(cell: Cell | None) -> str:
-    return "outside" if cell is None else cell.path
-
-
-def _is_below(path: str, top: str) -> bool:
-    return path == top or path.startswith(top.rstrip("/") + "/")

@@ -55,6 +55,7 @@ class ReplySlot:
         else:
             self._on_withdraw = callback
 
+    @trio.lowlevel.enable_ki_protection
     def _settle(self, result: outcome.Outcome[Any]) -> bool:
         if self._outcome is not None or self.is_withdrawn:
             return False

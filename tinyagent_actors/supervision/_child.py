@@ -59,6 +59,11 @@ class Child:
     due: float | None = None
     """When its timer is due: of starting, of stopping, or of dying; it has one at a time."""
 
+    def take_on_started(self) -> ReplySlot | None:
+        """Give who waits for its start, once."""
+        slot, self.on_started = self.on_started, None
+        return slot
+
     @property
     def ref(self) -> ActorRef:
         """A ref of its present incarnation."""

@@ -78,8 +78,8 @@ class ChildRunner:
     def is_given_up(self, child: Child) -> bool:
         """Take the next step with a child whose timer was due: cancel it; True if that was done, and it has not ended."""
         cell = child.cell
-        if cell is None or cell.exit is not None:
-            return False
+        if cell is None or cell.exit is not None or (child.state == "starting" and cell.has_started):
+            return False  # it has ended, or started: the lane will say so
         if cell.cancelling is not None:
             return True
         self._cancel(child, cell)

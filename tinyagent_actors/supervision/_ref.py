@@ -10,10 +10,11 @@ from tinyagent_actors._errors import ActorStoppedError, AskCycleError, ChildNotF
 from tinyagent_actors.actors import (
     ActorRef,
     CancelCause,
-    Cell,
     ChildLike,
     ReplySlot,
-    current_cell,
+    leave_subtree,
+    living_cell,
+    name_of_caller,
     to_child_spec,
 )
 from tinyagent_actors.supervision._child import ChildCount, ChildInfo
@@ -50,7 +51,7 @@ class SupervisorRef(ActorRef):
             TypeError: It is not of that type.
             ActorStoppedError: The supervisor is gone.
         """
-        child = self._supervisor().children.get(name)
+        child = self._supervisor().children.named(name)
         if child is None:
             raise ChildNotFoundError(self.path, name)
         ref = child.ref
@@ -69,12 +70,12 @@ class SupervisorRef(ActorRef):
                 child.spec.restart,
                 issubclass(child.spec.ref_type, SupervisorRef),
             )
-            for child in self._supervisor().children.values()
+            for child in self._supervisor().children
         )
 
     def count_children(self) -> ChildCount:
         """Count specs, those that run, and how many of the specs are supervisors and workers."""
-        children = self._supervisor().children.values()
+        children = self._supervisor().children
         supervisors = sum(issubclass(child.spec.ref_type, SupervisorRef) for child in children)
         active = sum(child.cell is not None for child in children)
         return ChildCount(len(children), active, supervisors, len(children) - supervisors)
@@ -99,25 +100,32 @@ class SupervisorRef(ActorRef):
         """
         spec = to_child_spec(child)
         await trio.lowlevel.checkpoint_if_cancelled()
-        caller = current_cell()
-        if caller is not None and not caller.has_started and self._waits_for(caller):
-            raise AskCycleError((caller.path, self.path, caller.path))
         return await self._order(StartChild(spec, self._slot()))
 
+    @trio.lowlevel.enable_ki_protection
     async def terminate_child(self, child: str | ActorRef, why: str = "terminate_child()") -> None:
         """Stop a child and wait until it is gone. Its spec is kept unless it is temporary; a second call changes nothing (S12).
+
+        From inside the subtree that is being stopped, the caller is cancelled at once and this never returns, as with
+        `ref.stop()` (S39).
 
         Cancelling the wait: the stop goes on.
 
         Raises:
+            AskCycleError: The caller stands below this supervisor, which is starting and waits for it.
             ChildNotFoundError: There is no such child; a ref of somebody else's is none.
             SupervisorStoppingError: The supervisor is stopping.
             ActorStoppedError: It is gone.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
-        caller = current_cell()
-        cause = CancelCause("outside" if caller is None else caller.path, why, "stop")
-        await self._order(TerminateChild(self._name_of(child), cause, self._slot()))
+        cause = CancelCause(name_of_caller(), why, "stop")
+        name = self._name_of(child)
+        order = TerminateChild(name, cause, self._slot())
+        self._post(order)
+        known = self._supervisor().children.named(name)
+        if known is not None:
+            await leave_subtree(known.address, cause)
+        await order.slot.wait()
 
     async def restart_child(self, name: str) -> Any:
         """Start a stopped child again, as a new one, and wait until it has started; as `start_child`.
@@ -125,7 +133,8 @@ class SupervisorRef(ActorRef):
         Raises:
             ChildNotFoundError: There is no such child.
             ChildRunningError: It runs.
-            StartFailedError: It failed to start; its spec is gone.
+            StartFailedError: It failed to start; its spec is kept.
+            AskCycleError: The caller stands below this supervisor, which is starting and waits for it.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         return await self._order(RestartChild(name, self._slot()))
@@ -136,21 +145,25 @@ class SupervisorRef(ActorRef):
         Raises:
             ChildNotFoundError: There is no such child.
             ChildRunningError: It runs.
+            AskCycleError: The caller stands below this supervisor, which is starting and waits for it.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         await self._order(DeleteChild(name, self._slot()))
 
-    def _waits_for(self, caller: Cell) -> bool:
-        """Whether this supervisor cannot carry out an order of a starting actor before that has started."""
-        supervisor = self._supervisor()
-        is_below = caller.path.startswith(f"{self.path.rstrip('/')}/")
-        return caller.address.owner is supervisor or (supervisor.is_starting and is_below)
+    def _refuse_circle(self, order: Mutation) -> None:
+        """Refuse an order of an actor that has not started, if it could not be carried out before it has."""
+        caller, supervisor = living_cell(self.address.runtime), self._supervisor()
+        if caller is None or caller.has_started:
+            return
+        is_own = caller.address.owner is supervisor
+        if (is_own and isinstance(order, StartChild)) or (supervisor.is_starting and caller.is_below(self.path)):
+            raise AskCycleError((caller.path, self.path, caller.path))
 
     def _name_of(self, child: str | ActorRef) -> str:
         if isinstance(child, str):
             return child
         name = child.path.rpartition("/")[2]
-        known = self._supervisor().children.get(name)
+        known = self._supervisor().children.named(name)
         if known is None or known.address is not child.address:
             raise ChildNotFoundError(self.path, name)
         return name
@@ -158,6 +171,11 @@ class SupervisorRef(ActorRef):
     def _slot(self) -> ReplySlot:
         return ReplySlot(self.path, trio.current_effective_deadline(), self.address.runtime.dead_letters)
 
-    async def _order(self, order: Mutation) -> Any:
+    def _post(self, order: Mutation) -> None:
+        self._refuse_circle(order)
         self._supervisor().order(order)
+
+    @trio.lowlevel.enable_ki_protection
+    async def _order(self, order: Mutation) -> Any:
+        self._post(order)
         return await order.slot.wait()

@@ -31,8 +31,8 @@ def open_system(
     The tree stops in reverse order of its start, each child in its own `shutdown` time, all of it within `shutdown`
     seconds; then what is left is cancelled, and what will not end even so is counted in `leftovers()` and in
     the last event. That happens however the block is left, also under cancellation: the wait is shielded, so an outer
-    deadline may be exceeded by at most `shutdown` and two times the cleanup grace (5 s each). A Ctrl-C that comes during
-    that time cancels what is left of the tree at once.
+    deadline may be exceeded by at most `shutdown`, then 5 s for what is cancelled to clean up, 5 s to close what is shared, and
+    5 s to write the log. A Ctrl-C that comes during that time cancels what is left of the tree at once.
 
     If the root supervisor ends before the block does, because it gave up or somebody stopped it, the block is cancelled.
 

@@ -1,0 +1,111 @@
+"""Administration: the orders of callers, a clause for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+
+from tinyagent_actors._errors import (
+    AlreadyPresentError,
+    AlreadyStartedError,
+    ChildNotFoundError,
+    ChildRunningError,
+)
+from tinyagent_actors.actors import CancelCause, ChildSpec, ReplySlot
+from tinyagent_actors.supervision._child import Child
+from tinyagent_actors.supervision._child_runner import ChildRunner
+from tinyagent_actors.supervision._children import Children
+from tinyagent_actors.supervision._orders import (
+    DeleteChild,
+    Mutation,
+    RestartChild,
+    RollBack,
+    StartChild,
+    TerminateChild,
+)
+
+
+@attrs.define(eq=False)
+class Administration:
+    """Carries out what callers ask of one incarnation of a supervisor, once it may: it neither starts nor stops.
+
+    A caller waits on the slot of his order. It is filled here where there is nothing to wait for, else when the child has
+    started or ended.
+    """
+
+    path: str
+    _children: Children
+    _runner: ChildRunner
+    _post: Callable[[RollBack], None]
+    """Puts an order on the supervisor's lane."""
+
+    def carry_out(self, order: Mutation) -> None:
+        """Do it, begin it, or refuse it."""
+        match order:
+            case StartChild(spec, slot):
+                self._start(spec, slot)
+            case TerminateChild(name, cause, slot):
+                self._terminate(name, cause, slot)
+            case RestartChild(name, slot):
+                self._restart(name, slot)
+            case DeleteChild(name, slot):
+                self._delete(name, slot)
+
+    def roll_back(self, child: Child, cause: CancelCause) -> None:
+        """Undo a start: the child ends, and the spec that came with the order goes."""
+        child.is_dropped = child.is_addition
+        child.on_started = None
+        if child.state != "stopped":
+            self._runner.stop(child, cause)
+        elif child.is_dropped:
+            self._children.forget(child)
+
+    def _start(self, spec: ChildSpec, slot: ReplySlot) -> None:
+        known = self._children.named(spec.name)
+        if known is not None:
+            slot.fail(
+                AlreadyPresentError(self.path, spec.name)
+                if known.cell is None
+                else AlreadyStartedError(self.path, spec.name, known.ref)
+            )
+        elif not slot.is_withdrawn:
+            self._start_for(self._children.add(spec, self._runner.new_address(spec), is_addition=True), slot)
+
+    def _restart(self, name: str, slot: ReplySlot) -> None:
+        child = self._children.named(name)
+        if child is None:
+            slot.fail(ChildNotFoundError(self.path, name))
+        elif child.state != "stopped":
+            slot.fail(ChildRunningError(self.path, name, child.state))
+        elif not slot.is_withdrawn:
+            child.address = self._runner.new_address(child.spec)
+            child.is_new = True
+            child.is_addition = False
+            self._start_for(child, slot)
+
+    def _start_for(self, child: Child, slot: ReplySlot) -> None:
+        child.on_started = slot
+        order = RollBack(child.address, CancelCause("the caller of start_child", "it went away", "stop"))
+        self._runner.start(child)
+        slot.on_withdraw(lambda: self._post(order))
+
+    def _terminate(self, name: str, cause: CancelCause, slot: ReplySlot) -> None:
+        child = self._children.named(name)
+        if child is None:
+            slot.fail(ChildNotFoundError(self.path, name))
+        elif child.state == "stopped":
+            slot.resolve(None)
+        else:
+            child.on_ended.append(slot)
+            self._runner.stop(child, cause)
+
+    def _delete(self, name: str, slot: ReplySlot) -> None:
+        child = self._children.named(name)
+        if child is None:
+            slot.fail(ChildNotFoundError(self.path, name))
+        elif child.state != "stopped":
+            slot.fail(ChildRunningError(self.path, name, child.state))
+        else:
+            self._children.forget(child)
+            slot.resolve(None)
