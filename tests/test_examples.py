@@ -50,10 +50,17 @@ def test_the_counter() -> None:
 
 
 def test_the_team() -> None:
-    """The tutorial's second program."""
-    lines = run(ROOT / "examples" / "team.py").splitlines()
+    """The tutorial's second program, too."""
+    assert run(ROOT / "examples" / "team.py") == blocks("docs/tutorial/first-team.md", "text")[1]
 
-    assert lines == ["Four.", "Four.", "/team/reader: word_count -> 4", "/team/writer: word_count -> 4"]
+
+def test_the_tutorial_shows_its_programs() -> None:
+    """Every line of code on the page is a line of a program that runs."""
+    programs = [(ROOT / "examples" / name).read_text() for name in ("counter.py", "team.py")]
+    lines = {line.strip() for program in programs for line in program.splitlines()}
+    shown = [line.strip() for block in blocks("docs/tutorial/first-team.md", "python") for line in block.splitlines()]
+
+    assert [line for line in shown if line not in lines] == []
 
 
 def test_testing_an_agent() -> None:
