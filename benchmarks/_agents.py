@@ -11,7 +11,6 @@ from benchmarks._child import run_timed
 from tinyagent_actors import (
     AgentSpec,
     Context,
-    Message,
     Model,
     StreamOptions,
     System,
@@ -20,6 +19,7 @@ from tinyagent_actors import (
     open_system,
     tool,
 )
+from tinyagent_actors.messages import Message
 
 
 @tool
