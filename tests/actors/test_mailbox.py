@@ -216,6 +216,16 @@ async def test_a_cancelled_reader_loses_nothing() -> None:
     assert drain(mailbox) == ["kept"]
 
 
+async def test_a_reader_does_not_park_over_unread_control() -> None:
+    """What was posted while it was busy is read before it waits."""
+    mailbox = make()
+    mailbox.post("control")
+    with trio.fail_after(5):
+        await mailbox.wait()
+
+    assert mailbox.take_control() == "control"
+
+
 async def test_two_readers_are_refused() -> None:
     """One task reads; a second one is told so."""
     mailbox = make()
@@ -228,7 +238,7 @@ async def test_two_readers_are_refused() -> None:
 
 
 async def test_a_given_up_reader_cannot_unpark_its_successor() -> None:
-    """S32: the late cancel of a reader that was given up leaves the next incarnation's wake-up alone."""
+    """S32: one that was given up wakes, and its late cancel leaves the next incarnation's wake-up alone."""
     mailbox = make()
     old = trio.CancelScope()
 

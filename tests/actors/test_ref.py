@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import trio
 import trio.testing
@@ -146,6 +148,33 @@ async def test_a_tell_with_room_does_not_switch_but_the_64th_does() -> None:
                 switched.append(number)
 
     assert switched == [64, 128]
+
+
+async def test_a_tell_that_waited_begins_a_new_row() -> None:
+    """It let others run: the 63 tells after it need not."""
+    switched: list[int] = []
+    async with open_system() as system:
+        ref = await start(system, deaf, mailbox_capacity=40, shutdown="kill")
+        take_work = ref.address.mailbox.take_work
+        task = trio.lowlevel.current_task()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(free_later, take_work)
+            for number in range(41):
+                await ref.tell(number)
+        for number in range(62):
+            before = task._schedule_points
+            take_work()
+            await ref.tell(number)
+            if task._schedule_points > before:
+                switched.append(number)
+
+    assert switched == []
+
+
+async def free_later(take_work: Callable[[], object]) -> None:
+    """Make room when whoever fills a mailbox waits."""
+    await settle()
+    take_work()
 
 
 async def test_tells_to_nobody_do_not_starve_others() -> None:

@@ -387,6 +387,15 @@ class Other(Shared):
     """Another kind of shared part."""
 
 
+@pytest.mark.parametrize("source", ["kill", "outer", "strategy"])
+async def test_a_root_that_was_cancelled_by_anybody_else_is_a_failure(source: str) -> None:
+    """The block is cancelled, and that is never silent: the system has failed, whoever did it."""
+    with pytest.raises(SystemFailedError):
+        async with open_system() as system:
+            system.root.address.owner.kill_child(system.root.address, CancelCause("a test", "it says so", source))
+            await trio.sleep_forever()
+
+
 async def test_shared_parts_are_closed_after_the_tree() -> None:
     """Last made first; one that fails keeps none of the others open, and is not silent."""
     closed: list[str] = []

@@ -216,11 +216,10 @@ class Mailbox:
         if self.reader is not None:
             message = f"two tasks read the mailbox of {self.path}"
             raise RuntimeError(message)
-        task = self.reader = trio.lowlevel.current_task()
+        self.reader = trio.lowlevel.current_task()
 
         def unpark(_raise_cancel: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
-            if self.reader is task:  # not that of the next incarnation, when this one was given up
-                self.reader = None
+            self.reader = None
             return trio.lowlevel.Abort.SUCCEEDED
 
         await trio.lowlevel.wait_task_rescheduled(unpark)

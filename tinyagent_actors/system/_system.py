@@ -197,5 +197,5 @@ class System:
         ended = self._root.cell.exit
         if ended is None or not ended.is_abnormal:
             return None
-        was_killed = ended.cause is not None and ended.cause.source == "kill"
-        return SystemFailedError(self.name, as_fact(ended.error)) if ended.error is not None or was_killed else None
+        was_hurried = ended.error is None and ended.cause is not None and ended.cause.source == "shutdown"
+        return None if was_hurried else SystemFailedError(self.name, as_fact(ended.error))
