@@ -95,15 +95,12 @@ def test_further_ones_end_it_as_well(files: Path, more: int) -> None:
 
 def test_one_json_object_comes_of_it(files: Path) -> None:
     """It says that the survey was not finished, and that nothing is left."""
-    log = files.with_name("log.fifo")
-    os.mkfifo(log)
-    reading = os.open(log, os.O_RDWR)
-    process = start(files, "--json", "--log", str(log))
-    assert os.read(reading, 1)  # the first event was written: the system is open
-    os.set_blocking(reading, False)
+    log = files.with_name("log.jsonl")
+    process = start(files, "--json")
+    while not log.exists() or not log.stat().st_size:  # until the first events are written: the system is open
+        assert process.poll() is None
     process.send_signal(signal.SIGINT)
     said, errors = process.communicate(timeout=DEADLINE)
-    os.close(reading)
     report = json.loads(said)
 
     assert (process.returncode, errors) == (130, b"")
