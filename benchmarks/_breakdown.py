@@ -27,11 +27,16 @@ from tinyagent_actors import (
     UserMessage,
     open_system,
 )
+from tinyagent_actors.messages import Message
 from tinyagent_actors.tools import CallBatch
 
 CALLS = tuple(ToolCall(f"call_{tool.name}", tool.name, {"text": "to be or not"}) for tool in TOOLS)
-QUESTION = (UserMessage("Count the words and the letters."),)
-ANSWERED = (*QUESTION, AssistantMessage(CALLS), *(ToolResultMessage(call.id, call.name, "4") for call in CALLS))
+QUESTION: tuple[Message, ...] = (UserMessage("Count the words and the letters."),)
+ANSWERED: tuple[Message, ...] = (
+    *QUESTION,
+    AssistantMessage(CALLS),
+    *(ToolResultMessage(call.id, call.name, "4") for call in CALLS),
+)
 """What the second request of a run holds; the endpoint answers it without calls."""
 
 Part = Callable[[System, str], Awaitable[None]]
