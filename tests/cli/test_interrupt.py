@@ -77,6 +77,7 @@ def test_the_first_stops_in_order(files: Path, word: bytes) -> None:
     assert (process.returncode, errors) == (130, b"")
     assert said.splitlines()[-1].startswith(b"interrupted: ")
     assert said.splitlines()[-1].endswith(b" actors stopped in order, 0 left running")
+    assert int(said.splitlines()[-1].split()[1]) in (4, 5)  # root, team, lead and readers; one may just have crashed
     assert last["event"] == "system_stopped"
     assert [last[kind] for kind in ("tasks", "threads", "streams", "processes")] == [0, 0, 0, 0]
 

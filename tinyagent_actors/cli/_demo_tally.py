@@ -46,7 +46,7 @@ class Tally:
     crashed: int = 0
     restarted: int = 0
     stopped: int = 0
-    """Actors that ended, of any kind."""
+    """Actors that were stopped, of any kind; one that crashed was not."""
     surveyed: int = 0
     tools: Counter[str] = attrs.field(factory=Counter)
     usage: Usage = attrs.field(factory=Usage)
@@ -101,7 +101,6 @@ class Tally:
                 self._reader(event).state = "restarted"
                 self.notes.append(f"{event.path}: started again (incarnation {event.incarnation})")
             case ActorCrashedEvent(error=error, reason=reason):
-                self.stopped += 1
                 if is_reader:
                     self.crashed += 1
                     self._reader(event).crashes += 1
