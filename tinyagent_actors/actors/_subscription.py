@@ -131,7 +131,8 @@ class Subscription:
             if not self._keeps_up(now):
                 return False
         self.peak = max(self.peak, len(self._buffer))
-        self._readers.unpark_all()
+        if self._readers:
+            self._readers.unpark_all()
         return True
 
     def _keeps_up(self, now: float) -> bool:
@@ -217,8 +218,9 @@ class Subscription:
         _, entry = self._buffer.popitem(last=False)
         if len(self._buffer) <= self._policy.capacity:
             self._crowded_since = None
-            self._writers.unpark_all()
-        return entry.event() if isinstance(entry, _Merging | _Latest) else entry
+            if self._writers:
+                self._writers.unpark_all()
+        return entry.event() if isinstance(entry, (_Merging, _Latest)) else entry
 
     def statistics(self) -> dict[str, int]:
         """Depth and peak of the buffer, its bound, and how many producers wait."""
