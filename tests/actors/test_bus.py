@@ -53,7 +53,23 @@ async def test_only_what_matches_comes_and_in_order() -> None:
         assert [event.seq async for event in a] == [2, 4]
         assert [event.seq async for event in everything] == [2, 3, 4]
     assert bus.events == 4
-    assert not bus.listens("/a")
+    assert not bus.wants_deltas("/a")
+
+
+async def test_deltas_are_made_only_for_who_wants_them() -> None:
+    """A reader of the rest gets none, and alone makes no producer make any; with another one beside it only that one gets them."""
+    bus = EventBus()
+    rest = bus.open_subscription("**", has_deltas=False)
+    assert not bus.wants_deltas("/a")
+    everything = bus.open_subscription("a")
+    assert bus.wants_deltas("/a")
+    assert not bus.wants_deltas("/b")
+    say(bus, "one")
+    start_events(bus, 1)
+    bus.close()
+
+    assert [event.seq async for event in rest] == [2]
+    assert [event.seq async for event in everything] == [1, 2]
 
 
 async def test_a_subscriber_that_is_cut_off_upsets_nobodys_order(autojump_clock: trio.testing.MockClock) -> None:

@@ -27,7 +27,7 @@ import trio
 
 from tinyagent_actors.actors._pattern import path_matcher
 from tinyagent_actors.actors._subscription import Policy, Subscription, block
-from tinyagent_actors.events import Event, SubscriberFailedEvent
+from tinyagent_actors.events import Event, MessageUpdateEvent, SubscriberFailedEvent
 
 _MOST_ROUTES: Final = 10_000
 
@@ -60,7 +60,12 @@ class EventBus:
             if routes:
                 now = trio.current_time()
                 event = kind(seq=seq, wall_time=time.time(), monotonic_time=now, path=path, **fields)
-                too_slow = [subscription for subscription in routes if not subscription.offer(event, now)]
+                is_delta = kind is MessageUpdateEvent
+                too_slow = [
+                    subscription
+                    for subscription in routes
+                    if (subscription.has_deltas or not is_delta) and not subscription.offer(event, now)
+                ]
                 for subscription in too_slow:  # only now: that is an event too, and comes after this one everywhere
                     self._cut_off(subscription)
         return seq
@@ -70,9 +75,9 @@ class EventBus:
         """How many events were published so far."""
         return self._seq
 
-    def listens(self, path: str) -> bool:
-        """Whether anybody would get an event about `path`; lets a producer skip the making of deltas."""
-        return bool(self._subscriptions and self._routes_of(path))
+    def wants_deltas(self, path: str) -> bool:
+        """Whether anybody would get a delta about `path`; lets a producer skip the making of deltas."""
+        return bool(self._subscriptions) and any(subscription.has_deltas for subscription in self._routes_of(path))
 
     async def make_room(self, path: str) -> None:
         """Wait until every `block` subscription that matches `path` has room, or is cut off.
@@ -103,9 +108,15 @@ class EventBus:
         finally:
             self.close_subscription(subscription)
 
-    def open_subscription(self, pattern: str, *, policy: Policy | None = None) -> Subscription:
-        """Open a subscription whose owner closes it himself, with `close_subscription`."""
-        subscription = Subscription(pattern, path_matcher(pattern), policy or block())
+    def open_subscription(self, pattern: str, *, policy: Policy | None = None, has_deltas: bool = True) -> Subscription:
+        """Open a subscription whose owner closes it himself, with `close_subscription`.
+
+        Args:
+            pattern: As for `subscribe`.
+            policy: As for `subscribe`.
+            has_deltas: Whether it gets `MessageUpdateEvent`, too. Where nobody does, none is made.
+        """
+        subscription = Subscription(pattern, path_matcher(pattern), policy or block(), has_deltas)
         if self._closed:
             subscription.close()
         else:

@@ -101,6 +101,8 @@ class Subscription:
     pattern: str
     matches: Callable[[str], bool]
     _policy: Policy
+    has_deltas: bool = True
+    """Whether it gets `MessageUpdateEvent`, too."""
     _buffer: OrderedDict[int, Event | _Merging | _Latest] = attrs.field(factory=OrderedDict, init=False)
     """In order of arrival, keyed by `seq` (of a merged event: its first)."""
     _open_blocks: dict[str, tuple[_Key, int]] = attrs.field(factory=dict, init=False)

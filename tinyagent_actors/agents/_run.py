@@ -215,7 +215,7 @@ class Run:
 
     async def _tell_progress(self, log: list[StreamEvent], new: int, base: AssistantMessage) -> None:
         bus = self.runtime.bus
-        if not bus.listens(self.path):
+        if not bus.wants_deltas(self.path):
             return
         for count in range(len(log) - new, len(log)):
             event = log[count]

@@ -94,7 +94,7 @@ class Survey:
         system = None
         try:
             async with open_system("demo", log=self.log) as system:
-                events = system.runtime.bus.open_subscription("**", policy=block(65_536))
+                events = system.runtime.bus.open_subscription("**", policy=block(65_536), has_deltas=False)
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._follow, events)
                     try:

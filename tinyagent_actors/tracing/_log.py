@@ -16,7 +16,7 @@ import trio
 
 from tinyagent_actors._errors import SpecError
 from tinyagent_actors.actors import EventBus, Subscription, block
-from tinyagent_actors.events import Event, Gap, MessageUpdateEvent, SubscriberFailedEvent, as_fact
+from tinyagent_actors.events import Event, Gap, SubscriberFailedEvent, as_fact
 from tinyagent_actors.tracing._line import Line, Recorder, join, render
 
 FLUSH_SECONDS: Final = 0.1
@@ -69,7 +69,7 @@ class EventLog:
                 flush_at = now + FLUSH_SECONDS
 
     def _take(self, event: Event | Gap) -> None:
-        if isinstance(event, MessageUpdateEvent) or self.is_broken:
+        if self.is_broken:
             return
         self._write(event.type, self._recorder.record(event))
         if self._size >= BUFFER_BYTES:
@@ -108,4 +108,4 @@ def open_log(path: str | Path, bus: EventBus) -> EventLog:
         file = FileIO(where, "ab")
     except OSError as error:
         raise SpecError("log", f"{where}: {error.strerror}") from error
-    return EventLog(where, bus, file, bus.open_subscription("**", policy=block(CAPACITY)))
+    return EventLog(where, bus, file, bus.open_subscription("**", policy=block(CAPACITY), has_deltas=False))
