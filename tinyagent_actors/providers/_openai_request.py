@@ -58,7 +58,7 @@ def build_request(
     if context.tools:
         body["tools"] = [_tool(tool) for tool in context.tools]
     body.update(rules.thinking(options.thinking or model.thinking_level, has_tools=bool(context.tools)))
-    return orjson.dumps(clean(body))
+    return to_json(body)
 
 
 def _tool(tool: ToolDefinition) -> dict[str, Any]:
@@ -149,7 +149,7 @@ class _Conversation:
     def _call(self, call: ToolCall | InvalidToolCall, *, is_maker: bool) -> dict[str, Any]:
         sent = self._unique_id(self._rules.call_id(call.id))
         self._open.setdefault(call.id, []).append((sent, call.name))
-        arguments = orjson.dumps(clean(call.arguments)).decode() if isinstance(call, ToolCall) else "{}"
+        arguments = to_json(call.arguments).decode() if isinstance(call, ToolCall) else "{}"
         extra = dict(call.wire) if call.wire and is_maker else {}
         return {**extra, "id": sent, "type": "function", "function": {"name": call.name, "arguments": arguments}}
 
@@ -194,6 +194,15 @@ def _parts(content: Iterable[Content]) -> str | list[dict[str, Any]]:
 def _image(image: ImageContent) -> dict[str, Any]:
     url = image.url if image.data is None else f"data:{image.mime_type or 'image/png'};base64,{image.data}"
     return {"type": "image_url", "image_url": {"url": url or ""}}
+
+
+def to_json(value: Any) -> bytes:
+    """Give the JSON of a value, fit for any receiver; it is cleaned only if it has to be."""
+    try:
+        text = orjson.dumps(value)
+    except TypeError:  # a lone surrogate, or a mapping that is no dict
+        return orjson.dumps(clean(value))
+    return orjson.dumps(clean(value)) if b"\\u0000" in text else text
 
 
 def clean(value: Any) -> Any:
