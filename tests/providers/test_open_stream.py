@@ -303,13 +303,17 @@ def test_runs_in_two_threads(engine: str) -> None:
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_run_that_ends_with_streams_open(engine: str) -> None:
     """The end of a run closes what a forgotten stream held, and does not hang."""
+    forgotten = []
 
     async def main() -> None:
         async with open_endpoint([Reply(text="x" * 1000, delivery=Delivery(delay_between=0.05))]) as endpoint:
             options = StreamOptions(engine=engine)  # type: ignore[arg-type]
             stream = open_stream(Model("any", base_url=endpoint.url), CONTEXT, options)
             opened = await stream.__aenter__()
+            forgotten.append((stream, opened))
             await anext(opened)
-            await opened.aclose()
 
     trio.run(main)
+
+    ((_, opened),) = forgotten
+    assert opened.is_over

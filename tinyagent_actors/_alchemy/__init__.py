@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tinyagent_actors._alchemy._lib import Decoder, Hub
 
-__all__ = ["AVAILABLE", "UNAVAILABLE_REASON", "Decoder", "Hub", "is_built"]
+__all__ = ["AVAILABLE", "UNAVAILABLE_REASON", "Decoder", "Hub"]
 
 _WANTED = os.environ.get("TINYAGENT_NATIVE", "auto")
 
@@ -39,11 +39,6 @@ AVAILABLE = _module is not None
 if _WANTED == "1" and not AVAILABLE:
     message = f"TINYAGENT_NATIVE=1, but {UNAVAILABLE_REASON}"
     raise ImportError(message)
-
-
-def is_built() -> bool:
-    """Whether the compiled engine is there."""
-    return AVAILABLE
 
 
 def __getattr__(name: str) -> Any:

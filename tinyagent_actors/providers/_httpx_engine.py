@@ -14,7 +14,6 @@ import attrs
 import httpx
 
 from tinyagent_actors._redact import redact_text
-from tinyagent_actors.actors import Runtime
 from tinyagent_actors.providers._endpoint import Endpoint
 from tinyagent_actors.providers._httpx_pool import ShardedTransport
 from tinyagent_actors.providers._inflate import BrokenBodyError, Inflater
@@ -209,8 +208,3 @@ def _target_within(url: httpx.URL, response: httpx.Response) -> httpx.URL | None
         return None
     is_within = (target.scheme, target.host, target.port) == (url.scheme, url.host, url.port)
     return target if is_within and "location" in response.headers else None
-
-
-def make_transport(_: Runtime) -> ShardedTransport:
-    """Make the transport of a runtime."""
-    return ShardedTransport()
