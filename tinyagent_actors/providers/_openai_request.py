@@ -86,7 +86,8 @@ class _Conversation:
     _rules: ProviderRules
     _open: dict[str, list[tuple[str, str]]] = attrs.field(factory=dict, init=False)
     """Calls without a result: id in the transcript -> the ids and names they were sent with, oldest first."""
-    _sent: set[str] = attrs.field(factory=set, init=False)
+    _sent: dict[str, int] = attrs.field(factory=dict, init=False)
+    """Ids that were sent -> the number with which the search for another of that name goes on."""
     _images: list[ImageContent] = attrs.field(factory=list, init=False)
     """Images of tool results, which a message of the user carries after them."""
 
@@ -154,10 +155,14 @@ class _Conversation:
         return {**extra, "id": sent, "type": "function", "function": {"name": call.name, "arguments": arguments}}
 
     def _unique_id(self, wanted: str) -> str:
-        sent, number = wanted, 2
+        if wanted not in self._sent:
+            self._sent[wanted] = 2
+            return wanted
+        sent, number = wanted, self._sent[wanted]
         while sent in self._sent:
             sent, number = self._rules.numbered_id(wanted, number), number + 1
-        self._sent.add(sent)
+        self._sent[wanted] = number
+        self._sent[sent] = 2
         return sent
 
 

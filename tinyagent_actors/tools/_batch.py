@@ -173,7 +173,8 @@ class CallBatch:
     """By place in `calls`."""
     _places: dict[int, int] = attrs.field(factory=dict, init=False, repr=False)
     _open: set[_Execution] = attrs.field(factory=set, init=False, repr=False)
-    _changed: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot, init=False, repr=False)
+    _settled: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot, init=False, repr=False)
+    """Where `wait` waits for the last slot to be filled: one wake-up, however many calls there are."""
     terminate: bool = attrs.field(default=False, init=False)
     """Whether a tool wants the run to end."""
 
@@ -187,7 +188,7 @@ class CallBatch:
         try:
             while self._open:
                 with trio.CancelScope(deadline=self._next_due()):
-                    await self._changed.park()
+                    await self._settled.park()
                 self._give_up_late()
         except trio.Cancelled:
             for execution in self._open:
@@ -195,7 +196,7 @@ class CallBatch:
                 execution.scope.cancel(reason="the run was cancelled")
             with trio.move_on_after(CLEANUP_GRACE, shield=True):
                 while self._open:
-                    await self._changed.park()
+                    await self._settled.park()
             for execution in tuple(self._open):
                 self._give_up(execution)
             raise
@@ -261,7 +262,8 @@ class CallBatch:
             outcome=outcome,
             seconds=trio.current_time() - execution.began,
         )
-        self._changed.unpark_all()
+        if not self._open:
+            self._settled.unpark_all()
 
     def settle_cancelled(self, execution: _Execution) -> None:
         """Fill the slot of a call whose scope ended it: by its deadline, or by a cancel."""

@@ -7,6 +7,7 @@ rest of a line is rendered as it is, looked through many at once as bytes, and o
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any, Final
 
 import attrs
@@ -27,6 +28,9 @@ from tinyagent_actors.messages import Message
 REMEMBERED_BYTES: Final = 4 * 1024 * 1024
 """Texts of messages that are kept for the next event that holds them."""
 _HEADER: Final = tuple(field.name for field in attrs.fields(Event))
+_header_of: Final = attrgetter(*_HEADER)
+_MESSAGES: Final = tuple((name, b',"%b":' % name.encode()) for name in ("message", "messages", "tool_results"))
+"""Members of a record that hold messages, and how they begin in a line."""
 _PLAIN_ONLY: Final = (
     orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
 )
@@ -52,19 +56,18 @@ class Recorder:
 
     def record(self, event: Event | Gap) -> dict[str, Any]:
         """Give what the log tells of an event; its messages stand in it as `Rendered`."""
-        match event:
-            case MessageStartEvent() | MessageEndEvent():
-                parts: dict[str, Any] = {"message": self._message(event.message)}
-            case TurnEndEvent():
-                parts = {"message": self._message(event.message), "tool_results": self._messages(event.tool_results)}
-            case AgentEndEvent():
-                error = event.error and unstructure(event.error)
-                parts = {"messages": self._messages(event.messages), "error": error}
-            case _:
-                record = unstructure(event)
-                del record["type"]
-                return record
-        return {name: getattr(event, name) for name in _HEADER} | parts
+        if isinstance(event, MessageStartEvent | MessageEndEvent):
+            parts: dict[str, Any] = {"message": self._message(event.message)}
+        elif isinstance(event, TurnEndEvent):
+            parts = {"message": self._message(event.message), "tool_results": self._messages(event.tool_results)}
+        elif isinstance(event, AgentEndEvent):
+            error = event.error and unstructure(event.error)
+            parts = {"messages": self._messages(event.messages), "error": error}
+        else:
+            record = unstructure(event)
+            del record["type"]
+            return record
+        return dict(zip(_HEADER, _header_of(event), strict=True)) | parts
 
     def _messages(self, messages: tuple[Message, ...]) -> Rendered:
         return Rendered(b"[%b]" % b",".join([self._message(message).text for message in messages]))
@@ -103,10 +106,10 @@ class Line:
 
 def render(_logger: object, _method: str, record: Any) -> tuple[tuple[Line], dict[str, Any]]:
     """Give a record as a line; the last of structlog's processors."""
-    parts = [(name, part) for name, part in record.items() if isinstance(part, Rendered)]
-    for name, _ in parts:
-        del record[name]
-    messages = b"".join([b',"%b":%b' % (name.encode(), part.text) for name, part in parts])
+    messages = b""
+    for name, prefix in _MESSAGES:
+        if isinstance(record.get(name), Rendered):
+            messages += prefix + record.pop(name).text
     return (Line(to_json(record), messages),), {}
 
 

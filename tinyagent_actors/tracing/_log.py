@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from io import FileIO
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import trio
@@ -17,7 +17,10 @@ import trio
 from tinyagent_actors._errors import SpecError
 from tinyagent_actors.actors import EventBus, Subscription, block
 from tinyagent_actors.events import Event, Gap, SubscriberFailedEvent, as_fact
-from tinyagent_actors.tracing._line import Line, Recorder, join, render
+from tinyagent_actors.tracing._line import Line, Recorder, join
+
+if TYPE_CHECKING:
+    from tinyagent_actors.tracing._line_logger import LineLogger
 
 FLUSH_SECONDS: Final = 0.1
 BUFFER_BYTES: Final = 64 * 1024
@@ -36,7 +39,7 @@ class EventLog:
     _lines: list[Line] = attrs.field(factory=list, init=False, repr=False)
     _size: int = attrs.field(default=0, init=False)
     _recorder: Recorder = attrs.field(factory=Recorder, init=False, repr=False)
-    _logger: Any = attrs.field(default=None, init=False, repr=False)
+    _line_logger: LineLogger | None = attrs.field(default=None, init=False, repr=False)
     is_broken: bool = attrs.field(default=False, init=False)
     """Whether the file could not be written any more."""
     ended: trio.Event = attrs.field(factory=trio.Event, init=False, repr=False)
@@ -71,21 +74,18 @@ class EventLog:
     def _take(self, event: Event | Gap) -> None:
         if self.is_broken:
             return
-        self._write(event.type, self._recorder.record(event))
+        line = self._rendered(event.type, self._recorder.record(event))
+        self._lines.append(line)
+        self._size += len(line.own) + len(line.messages)
         if self._size >= BUFFER_BYTES:
             self._flush()
 
-    def _write(self, name: str, record: dict[str, Any]) -> None:
-        if self._logger is None:
-            import structlog  # slow to import, and only a log needs it
+    def _rendered(self, name: str, record: dict[str, Any]) -> Line:
+        if self._line_logger is None:
+            from tinyagent_actors.tracing._line_logger import LineLogger  # slow to import, and only a log needs it
 
-            self._logger = structlog.wrap_logger(self, processors=[render]).bind()
-        self._logger.info(name, **record)
-
-    def info(self, line: Line) -> None:
-        """Take a rendered line; what structlog calls."""
-        self._lines.append(line)
-        self._size += len(line.own) + len(line.messages)
+            self._line_logger = LineLogger()
+        return self._line_logger.line(name, record)
 
     def _flush(self) -> None:
         data, self._lines, self._size = join(self._lines), [], 0
