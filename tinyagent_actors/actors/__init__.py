@@ -1,8 +1,8 @@
 """Actors: mailboxes, refs, contexts, exits, the event bus, and what several layers above write to."""
 
-from tinyagent_actors.actors._address import Address, Owner
+from tinyagent_actors.actors._address import Address, OwnChildren, Owner
 from tinyagent_actors.actors._bus import EventBus
-from tinyagent_actors.actors._cell import Cell
+from tinyagent_actors.actors._cell import Body, Cell
 from tinyagent_actors.actors._context import ActorContext, MessageIterator
 from tinyagent_actors.actors._dead_letters import DeadLetters
 from tinyagent_actors.actors._exit import CancelCause, Exit, ExitReason, Ignore, as_fact
@@ -43,6 +43,7 @@ __all__ = [
     "ActorContext",
     "ActorRef",
     "Address",
+    "Body",
     "CancelCause",
     "Cell",
     "ChildLike",
@@ -64,6 +65,7 @@ __all__ = [
     "MessageIterator",
     "Monitor",
     "OverflowPolicy",
+    "OwnChildren",
     "Owner",
     "Pacer",
     "Place",

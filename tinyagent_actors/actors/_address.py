@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import attrs
 import trio
 
+from tinyagent_actors.actors._exit import CancelCause
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tinyagent_actors.actors._cell import Cell
-    from tinyagent_actors.actors._exit import CancelCause
     from tinyagent_actors.actors._mailbox import Mailbox
     from tinyagent_actors.actors._runtime import Runtime
 
@@ -34,6 +37,38 @@ class Owner(Protocol):
         """Stop the child for good, in its `shutdown` time; the address is gone when that is done."""
 
 
+class OwnChildren(Protocol):
+    """What an actor has started below itself, in the hands of a supervisor that stands behind it."""
+
+    @property
+    def ref(self) -> Any:
+        """A `SupervisorRef` of the supervisor."""
+
+    @property
+    def cell(self) -> Cell:
+        """The supervisor."""
+
+    @property
+    def failure(self) -> BaseException | None:
+        """Why the supervisor gave up; None if it did not."""
+
+    @property
+    def is_held(self) -> bool:
+        """Whether they have ended, but for something that would not and was given up."""
+
+    async def wait_started(self) -> None:
+        """Wait until the supervisor takes orders."""
+
+    async def wait_ended(self) -> None:
+        """Wait until nothing of them runs any more, but for what was given up."""
+
+    def stop(self, cause: CancelCause) -> None:
+        """Stop them all in order. Does not wait."""
+
+    def cancel(self, cause: CancelCause) -> None:
+        """Cancel them all."""
+
+
 @attrs.define(eq=False)
 class Address:
     """The place of a child in the tree, and the way to it."""
@@ -48,6 +83,12 @@ class Address:
     """The incarnation that lives, or is starting."""
     incarnation: int = attrs.field(default=0, init=False)
     """The latest one, counted from 1."""
+    open_children: Callable[[Address], OwnChildren] | None = attrs.field(default=None, repr=False)
+    """Makes what stands behind an actor that starts children of its own."""
+    keeps_children: bool = attrs.field(default=False, repr=False)
+    """Whether they outlive a crash."""
+    children: OwnChildren | None = attrs.field(default=None, init=False, repr=False)
+    """What it has started below itself, if it has."""
     body: Any = attrs.field(default=None, init=False, repr=False)
     """What the incarnation shows to refs of its kind: a supervisor's state, an agent."""
     is_gone: bool = attrs.field(default=False, init=False)
@@ -55,15 +96,19 @@ class Address:
     _gone: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot, init=False, repr=False)
 
     async def wait_gone(self) -> None:
-        """Wait until the child is finally gone. Cancelling it leaves nothing behind."""
+        """Wait until the child is finally gone, with all it has started. Cancelling it leaves nothing behind."""
         if self.is_gone:
             await trio.lowlevel.checkpoint()
         while not self.is_gone:
             await self._gone.park()
+        if self.children is not None:
+            await self.children.wait_ended()
 
     def retire(self) -> None:
         """Close the mailbox for good; refs lead nowhere from now on."""
         self.is_gone = True
         self.cell = None
         self.mailbox.close()
+        if self.children is not None:
+            self.children.stop(CancelCause(self.path, "their parent is gone", "shutdown"))
         self._gone.unpark_all()

@@ -29,7 +29,7 @@ from tinyagent_actors.events import (
 )
 
 if TYPE_CHECKING:
-    from tinyagent_actors.actors._address import Address
+    from tinyagent_actors.actors._address import Address, OwnChildren
     from tinyagent_actors.actors._context import ActorContext
     from tinyagent_actors.actors._monitor import Monitor
 
@@ -119,10 +119,39 @@ class Cell:
                 self.cancelling = self.cancelling or self.address.owner.cancelling or _outer_cause(cancelled)
                 raise cancelled from None
         finally:
+            children = self.address.children
+            if children is not None and not isinstance(error, GeneratorExit):
+                error = await self._end_children(children, error)
             self.has_task = False
             if trio.lowlevel.in_trio_task():  # else it is a coroutine that is thrown away, and nobody is there to hear
                 self.runtime.leftovers.remove(self.leftover)
-                self.tell_end(self.exit_for(error))
+                ended = self.exit_for(error)
+                self.tell_end(
+                    attrs.evolve(ended, abandoned=True) if children is not None and children.is_held else ended
+                )
+
+    async def _end_children(self, children: OwnChildren, error: BaseException | None) -> BaseException | None:
+        """Have what it started below itself end before its own end is told (S66); give what its end is now.
+
+        The wait is shielded, because it is bounded: by the children's `shutdown` times, and by the owner, who cancels this
+        actor, and its children with it, when its own time is over.
+        """
+        if children.failure is None and self._keeps_children(error):
+            return error
+        if self._context is not None:
+            self._context.end(self.exit_for(error))  # whoever asked hears now, not when the children have ended
+        children.stop(CancelCause(self.path, "their parent has ended", "shutdown"))
+        if self.cancelling is not None:
+            children.cancel(self.cancelling)
+        with trio.CancelScope(shield=True):
+            await children.wait_ended()
+        if self.address.children is children:
+            self.address.children = None
+        return error or children.failure
+
+    def _keeps_children(self, error: BaseException | None) -> bool:
+        is_crash = error is not None and self.stopping is None and self.cancelling is None
+        return self.address.keeps_children and is_crash and self.has_started
 
     def exit_for(self, error: BaseException | None) -> Exit:
         """Give the exit of a body that raised `error`, or returned, or was cancelled."""
@@ -213,6 +242,8 @@ class Cell:
             self.cancelling = cause
             self._failure = failure
         self.scope.cancel(reason=f"{cause.source} by {cause.by}")
+        if self.exit is None and self.address.children is not None:
+            self.address.children.cancel(cause)
 
     def abandon(self, name: str | None) -> None:
         """Give it up: it was cancelled and does not end. Its end is told, though its task still runs.

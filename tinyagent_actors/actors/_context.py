@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tinyagent_actors.actors._exit import CancelCause, Exit
     from tinyagent_actors.actors._mailbox import Mailbox
     from tinyagent_actors.actors._runtime import Runtime
+    from tinyagent_actors.actors._spec import ChildLike
 
 
 _FIRST_SWEEP: Final = 64
@@ -76,6 +77,40 @@ class ActorContext:
     def messages(self) -> MessageIterator:
         """Give the iterator over this actor's messages: control first, then work. It ends when the actor is stopped."""
         return MessageIterator(self, self.cell, self.cell.address.mailbox)
+
+    @property
+    def children(self) -> Any:
+        """A `SupervisorRef` for what this actor has started below itself; None if it has started nothing."""
+        children = self.cell.address.children
+        return None if children is None else children.ref
+
+    @enable_ki_protection
+    async def start_child(self, child: ChildLike) -> Any:
+        """Start a child of this actor and wait until it has started; as `SupervisorRef.start_child`.
+
+        It stands below this actor's path and is supervised one for one. When this actor ends, its children are stopped, in
+        reverse order, before its end is told; `ChildSpec(keep_children=True)` keeps them through a crash. If they die too
+        often, this actor fails with them.
+
+        Cancelling it while it starts rolls the child back.
+
+        Returns:
+            Its ref; None if it had nothing to do (`Ignore`).
+
+        Raises:
+            SpecError: The spec is wrong; nothing was started.
+            StartFailedError: It raised, or was stopped, before it had started.
+            AlreadyStartedError: A child of that name runs.
+            AlreadyPresentError: A child of that name is kept, stopped.
+            SupervisorStoppingError: This actor's children are being stopped.
+        """
+        address = self.cell.address
+        if address.children is None:
+            if address.open_children is None or self.cell.exit is not None:
+                raise ActorStoppedError(self.path)
+            address.children = address.open_children(address)
+        await address.children.wait_started()
+        return await address.children.ref.start_child(child)
 
     def reply(self, value: object) -> None:
         """Answer the ask in hand; of a message that was told, ignored. A second reply is a dead letter."""

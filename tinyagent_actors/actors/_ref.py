@@ -42,7 +42,7 @@ def name_of_caller() -> str:
 async def leave_subtree(top: Address, cause: CancelCause) -> None:
     """Cancel the actor that calls, if it is `top` or stands below it: then this does not return (S39). Else no checkpoint."""
     caller = living_cell(top.runtime)
-    if caller is not None and caller.is_below(top.path):
+    if caller is not None and (caller.address is top or (caller.path != top.path and caller.is_below(top.path))):
         caller.address.owner.kill_child(caller.address, cause)
         await trio.sleep_forever()
 

@@ -83,6 +83,11 @@ def _check_capacity(_spec: object, _field: object, value: Any) -> None:
         raise SpecError("mailbox_capacity", f"must be a whole number of at least 1, is {value!r}")
 
 
+def _check_bool(_spec: object, field: attrs.Attribute[Any], value: Any) -> None:
+    if not isinstance(value, bool):
+        raise SpecError(field.name, f"must be True or False, is {value!r}")
+
+
 def _check_ref_type(_spec: object, _field: object, value: Any) -> None:
     if not (isinstance(value, type) and issubclass(value, ActorRef)):
         raise SpecError("ref_type", f"must be ActorRef or a class derived from it, is {value!r}")
@@ -115,6 +120,8 @@ class ChildSpec:
     mailbox_policy: OverflowPolicy = attrs.field(
         default="block", validator=_one_of(get_args(OverflowPolicy)), kw_only=True
     )
+    keep_children: bool = attrs.field(default=False, validator=_check_bool, kw_only=True)
+    """Whether the children that the actor itself has started outlive a crash of it; else they are stopped first (S66)."""
     ref_type: type[ActorRef] = attrs.field(default=ActorRef, validator=_check_ref_type, kw_only=True)
     classify: Classify = attrs.field(default=classify_by_error, kw_only=True)
     """How an exit is restarted, where it is restarted at all."""

@@ -7,13 +7,14 @@ told that it will not.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import attrs
 import trio
 
 from tinyagent_actors._errors import StartTimeoutError
-from tinyagent_actors.actors import ActorContext, Address, CancelCause, Cell, ChildSpec, Mailbox, Owner
+from tinyagent_actors.actors import ActorContext, Address, CancelCause, Cell, ChildSpec, Mailbox, OwnChildren, Owner
 from tinyagent_actors.supervision._child import Child
 from tinyagent_actors.supervision._child_timers import ChildTimers
 
@@ -27,6 +28,8 @@ class ChildRunner:
 
     _context: ActorContext
     _owner: Owner
+    _open_children: Callable[[Address], OwnChildren]
+    """Makes what stands behind a child that starts children of its own."""
     nursery: trio.Nursery = attrs.field(init=False)
     """Where children run."""
     timers: ChildTimers = attrs.field(factory=ChildTimers, init=False)
@@ -36,7 +39,10 @@ class ChildRunner:
         runtime = self._context.runtime
         path = f"{self._context.path.rstrip('/')}/{spec.name}"
         mailbox = Mailbox(path, runtime.dead_letters, runtime.pacer, spec.mailbox_capacity, spec.mailbox_policy)
-        return Address(path, runtime.next_uid(), runtime, mailbox, self._owner)
+        opener, keeps = self._open_children, spec.keep_children
+        return Address(
+            path, runtime.next_uid(), runtime, mailbox, self._owner, open_children=opener, keeps_children=keeps
+        )
 
     def start(self, child: Child) -> None:
         """Start the next incarnation."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
 from tinyagent_actors.actors import Address, CancelCause, Cell, ChildSpec, ReplySlot
+
+if TYPE_CHECKING:
+    from tinyagent_actors.supervision._own_children import SupervisorBehind
 
 
 @attrs.frozen(eq=False)
@@ -28,6 +31,13 @@ class Killed:
     """An incarnation was cancelled by somebody else; see that it ends."""
 
     cell: Cell
+
+
+@attrs.frozen(eq=False)
+class OwnChildrenEnded:
+    """What a child had started below itself has ended."""
+
+    children: SupervisorBehind
 
 
 @attrs.frozen(eq=False)
@@ -80,4 +90,4 @@ class RollBack:
 
 
 Mutation: TypeAlias = StartChild | TerminateChild | RestartChild | DeleteChild
-Order: TypeAlias = Started | Exited | Killed | EndChild | RollBack | Mutation
+Order: TypeAlias = Started | Exited | Killed | OwnChildrenEnded | EndChild | RollBack | Mutation

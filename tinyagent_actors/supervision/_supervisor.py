@@ -31,6 +31,9 @@ and whatever waited for it or for them is told in `_let_go`. *It is given up its
 end: whoever does that calls `abandon`, which tells the ends of all that still runs below; its own task, when it comes to
 its end after all, finds that done and touches nothing of its successor's.
 
+A child that starts children of its own (`ctx.start_child`) has a supervisor behind it, which runs in the same nursery
+(`_own_children`): so the loop ends only when those have ended, too.
+
 Refused: a task per child that awaits it (a second place where the end of a child is seen, and a race between the two); `nursery.start`
 (it puts the child under the caller's cancel scope while it starts); restarting inside the child's own task (a stuck
 child could not be replaced).
@@ -39,6 +42,7 @@ child could not be replaced).
 from __future__ import annotations
 
 from collections import deque
+from typing import Final
 
 import attrs
 import trio
@@ -58,7 +62,17 @@ from tinyagent_actors.supervision._child import Child
 from tinyagent_actors.supervision._child_runner import ChildRunner
 from tinyagent_actors.supervision._children import Children
 from tinyagent_actors.supervision._decisions import RestartWindow, Strategy, is_restarted
-from tinyagent_actors.supervision._orders import EndChild, Exited, Killed, Mutation, Order, RollBack, Started
+from tinyagent_actors.supervision._orders import (
+    EndChild,
+    Exited,
+    Killed,
+    Mutation,
+    Order,
+    OwnChildrenEnded,
+    RollBack,
+    Started,
+)
+from tinyagent_actors.supervision._own_children import SupervisorBehind
 
 
 @attrs.frozen
@@ -69,6 +83,10 @@ class SupervisorOptions:
     max_restarts: int
     max_seconds: float
     children: tuple[ChildSpec, ...]
+
+
+OWN_CHILDREN: Final = SupervisorOptions("one_for_one", max_restarts=3, max_seconds=5.0, children=())
+"""How the children that an actor starts itself are supervised."""
 
 
 @attrs.define(eq=False)
@@ -91,6 +109,8 @@ class Supervisor:
     """Set when everything is being stopped: by an order, a failed start, or because it gave up."""
     _failure: BaseException | None = attrs.field(default=None, init=False)
     """What its own end will be, if it failed."""
+    _behind: set[SupervisorBehind] = attrs.field(factory=set, init=False)
+    """The supervisors of children's own children. They run in the same nursery, so none may be left when it closes."""
     _given_up: list[Cell] = attrs.field(factory=list, init=False)
     """What would not end; the nursery cannot close while a task of theirs runs."""
     _is_done: bool = attrs.field(default=False, init=False)
@@ -98,7 +118,7 @@ class Supervisor:
     _has_let_go: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._runner = ChildRunner(self._context, self)
+        self._runner = ChildRunner(self._context, self, self._open_children)
         self._administration = Administration(self.path, self.children, self._runner, self._lane.post)
         self._window = RestartWindow(self._options.max_restarts, self._options.max_seconds)
         static = [self.children.add(spec, self._runner.new_address(spec)) for spec in self._options.children]
@@ -137,6 +157,13 @@ class Supervisor:
     def end_child(self, address: Address, cause: CancelCause) -> None:
         """Stop the child for good."""
         self._lane.post(EndChild(address, cause))
+
+    def _open_children(self, actor: Address) -> SupervisorBehind:
+        """Put a supervisor behind a child that wants children of its own."""
+        behind = SupervisorBehind(actor, lambda ended: self._lane.post(OwnChildrenEnded(ended)))
+        self._behind.add(behind)
+        behind.open(self._runner.nursery, lambda ctx: Supervisor(ctx, OWN_CHILDREN).run())
+        return behind
 
     def order(self, order: Mutation) -> None:
         """Queue an order; its slot is filled when it is carried out or refused."""
@@ -205,7 +232,7 @@ class Supervisor:
         if not self._agenda.advance():
             return
         if self._stopping is not None:
-            self._is_done = True
+            self._is_done = not self._behind
         elif self.is_starting:
             self.is_starting = False
             self._context.started()
@@ -220,6 +247,8 @@ class Supervisor:
                 self._on_exited(cell)
             case Killed(cell):
                 self._on_killed(cell)
+            case OwnChildrenEnded(behind):
+                self._on_own_children_ended(behind)
             case EndChild(address, cause):
                 self._on_end_child(address, cause)
             case RollBack(address, cause):
@@ -249,6 +278,11 @@ class Supervisor:
         child = self.children.of(cell)
         if child is not None and cell.exit is None:
             self._runner.await_end(child)
+
+    def _on_own_children_ended(self, behind: SupervisorBehind) -> None:
+        self._behind.discard(behind)
+        if behind.is_held and behind.cell.has_task:
+            self._given_up.append(behind.cell)
 
     def _on_end_child(self, address: Address, cause: CancelCause) -> None:
         child = self.children.at(address)
@@ -338,6 +372,7 @@ class Supervisor:
     def abandon(self) -> bool:
         """Give up whatever still runs below, and let go; whether there was anything."""
         living = [child.cell for child in self.children if child.cell is not None and child.cell.exit is None]
+        living += [behind.cell for behind in self._behind if behind.cell.exit is None]
         for cell in living:
             abandon(cell)
         self._let_go()
@@ -362,6 +397,9 @@ def abandon(cell: Cell) -> None:
 
     Of a supervisor the leftovers name what holds it, not the supervisor itself.
     """
+    behind = cell.address.children
+    if behind is not None:
+        abandon(behind.cell)
     body = cell.address.body
     is_held = isinstance(body, Supervisor) and body.is_of(cell) and body.abandon()
     cell.abandon(None if is_held else f"actor {cell.path}")
