@@ -190,6 +190,8 @@ class Cell:
             return
         if exit.reason == "normal" and exit.started:
             self.tell_started()
+        if exit.is_abnormal and self._context is not None and self._context.deliveries > 1:
+            exit = attrs.evolve(exit, deliveries=self._context.deliveries)  # noqa: A001  # the field term
         self.exit = exit
         self.task = None
         self._publish_end(exit)

@@ -10,7 +10,7 @@ from trio.lowlevel import Task, checkpoint, checkpoint_if_cancelled, current_tas
 from tinyagent_actors._errors import ActorDiedError, ActorStoppedError, NotAnsweredError
 from tinyagent_actors.actors._cancelled import is_cancelled
 from tinyagent_actors.actors._exit import as_fact
-from tinyagent_actors.actors._mailbox import FREE_IN_A_ROW, Item
+from tinyagent_actors.actors._mailbox import FREE_IN_A_ROW, Item, Returned
 from tinyagent_actors.actors._ref import ActorRef
 from tinyagent_actors.actors._reply_slot import Envelope, ReplySlot
 
@@ -60,6 +60,11 @@ class ActorContext:
     def deadline(self) -> float:
         """When the asker of the message in hand stops waiting, on Trio's clock; ``inf`` if it was told."""
         return self.in_hand.slot.deadline if isinstance(self.in_hand, Envelope) else float("inf")
+
+    @property
+    def deliveries(self) -> int:
+        """Which delivery of the message in hand this is: more than 1 for one that was in hand at a crash (`redeliver`)."""
+        return self.in_hand.delivery if isinstance(self.in_hand, Returned) else 1
 
     @property
     def stopping(self) -> CancelCause | None:
@@ -198,14 +203,23 @@ class ActorContext:
                 slot.fail(ActorStoppedError(self.path, exit.reason))
 
     def _lose(self) -> None:
-        """Make a dead letter of the message in hand, if it was not answered (S62)."""
+        """Have the message in hand delivered again, or make a dead letter of it, if it was not answered (S62).
+
+        An ask is never delivered again: it has failed, and whoever asked knows, and may ask again.
+        """
+        reason = "crashed_in_hand"
         if isinstance(self.in_hand, tuple):
+            mailbox = self.cell.address.mailbox
+            if mailbox.give_back(self.in_hand):
+                return
             message = self.in_hand[0]
+            if mailbox.redeliver:
+                reason = "parked"
         elif self.in_hand is not None and self.asked is not None and not self.asked.is_answered:
             message = self.in_hand.message
         else:
             return
-        self.runtime.dead_letters.add(self.path, message, "crashed_in_hand", cause=self.cell.event)
+        self.runtime.dead_letters.add(self.path, message, reason, cause=self.cell.event)
 
 
 @attrs.define(eq=False)

@@ -48,6 +48,8 @@ class Exit:
     """Whether it had started; if not, this is a failed start."""
     abandoned: bool = False
     """It would not end: its task, or one below it, still stands among the leftovers."""
+    deliveries: int = 1
+    """Which delivery of the message in hand ended it; more than 1: it had crashed over that message before (S63)."""
 
     @property
     def is_abnormal(self) -> bool:

@@ -16,6 +16,11 @@ Fairness. A tell with room never switches tasks, so a loop of them would starve 
 tell in a row a full checkpoint, and the iterator the 64th receive in a row. Between those each tell and each receive still
 is a cancellation point, by a plain question (`_cancelled`) in place of the coroutine that Trio has for it.
 
+Redelivery. A message in hand at a crash can be given back (`redeliver`). It goes to the head of the lane, over the bound if need
+be: it had its room, and whoever has come in since keeps his. It is marked by its type, a pair like every told message, so that the
+reader's path does not ask. What has been delivered once more than `redeliver` is a dead letter, `parked`. An ask does not come
+again: it has failed, its asker knows, and may have asked somebody else.
+
 Refused: a wrapper around a memory channel (cost; no second lane; no removal of a withdrawn ask), one queue with
 priorities (control would be bounded with the work), an unbounded default (memory), `asyncio.Queue`-like `task_done`
 (one forgotten call hangs everything).
@@ -84,6 +89,13 @@ class MailboxStatistics:
     capacity: int
 
 
+class Returned(tuple[Any, "int | None"]):  # noqa: SLOT001  # a kind of tuple can have no slots of its own
+    """A told message that was in hand at a crash and is delivered again. To a reader it is what it was."""
+
+    delivery: int
+    """Which delivery of it comes next, counted from 1."""
+
+
 @attrs.define(eq=False)
 class Mailbox:
     """The mailbox of one child. It outlives restarts; `close` is for when the child is finally gone."""
@@ -93,6 +105,8 @@ class Mailbox:
     pacer: Pacer = attrs.field(repr=False)
     capacity: int = DEFAULT_CAPACITY
     policy: OverflowPolicy = "block"
+    redeliver: int = 0
+    """How many times more a told message is delivered that was in hand at a crash."""
     work: deque[Item] = attrs.field(factory=deque, init=False, repr=False)
     """The work lane; who takes out of it lets a waiting sender's message in (`admit`)."""
     control: deque[Any] = attrs.field(factory=deque, init=False, repr=False)
@@ -201,9 +215,24 @@ class Mailbox:
 
     def admit(self) -> None:
         """Let the message of the sender that has waited longest in."""
-        task, item = self.senders.popitem(last=False)
-        self.work.append(item)
-        trio.lowlevel.reschedule(task)
+        if len(self.work) < self.capacity:  # else the one taken out had come back over the bound
+            task, item = self.senders.popitem(last=False)
+            self.work.append(item)
+            trio.lowlevel.reschedule(task)
+
+    def give_back(self, item: tuple[Any, int | None]) -> bool:
+        """Queue a told message that was in hand at a crash again, before all others; it had its room, so the bound does not count.
+
+        Returns:
+            Whether it comes again: not if it was delivered as often as it may be, or the mailbox is closed.
+        """
+        delivery = item.delivery if isinstance(item, Returned) else 1
+        if delivery > self.redeliver or self.is_closed:
+            return False
+        again = Returned(item)
+        again.delivery = delivery + 1
+        self.work.appendleft(again)
+        return True
 
     async def wait(self) -> None:
         """Park the reader until something comes; not if control lies unread. Cancelling it leaves nothing behind.
@@ -256,6 +285,8 @@ class Mailbox:
         self._wake()
 
     def _bury(self, item: Item, reason: str) -> None:
+        if isinstance(item, Returned) and reason == "stopped":
+            reason = "crashed_in_hand"  # no incarnation came any more for which it was kept
         if isinstance(item, Envelope):
             if reason == "dropped":
                 item.slot.fail(MailboxFullError(self.path, self.capacity))

@@ -88,6 +88,11 @@ def _check_bool(_spec: object, field: attrs.Attribute[Any], value: Any) -> None:
         raise SpecError(field.name, f"must be True or False, is {value!r}")
 
 
+def _check_redeliver(_spec: object, _field: object, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise SpecError("redeliver", f"must be a whole number of at least 0, is {value!r}")
+
+
 def _check_ref_type(_spec: object, _field: object, value: Any) -> None:
     if not (isinstance(value, type) and issubclass(value, ActorRef)):
         raise SpecError("ref_type", f"must be ActorRef or a class derived from it, is {value!r}")
@@ -122,6 +127,8 @@ class ChildSpec:
     )
     keep_children: bool = attrs.field(default=False, validator=_check_bool, kw_only=True)
     """Whether the children that the actor itself has started outlive a crash of it; else they are stopped first (S66)."""
+    redeliver: int = attrs.field(default=0, validator=_check_redeliver, kw_only=True)
+    """How many times more a message is delivered that was told and in hand at a crash, before it is a dead letter (S62, S63)."""
     ref_type: type[ActorRef] = attrs.field(default=ActorRef, validator=_check_ref_type, kw_only=True)
     classify: Classify = attrs.field(default=classify_by_error, kw_only=True)
     """How an exit is restarted, where it is restarted at all."""

@@ -38,7 +38,9 @@ class ChildRunner:
         """Give a place for a child, with an empty mailbox and a uid of its own."""
         runtime = self._context.runtime
         path = f"{self._context.path.rstrip('/')}/{spec.name}"
-        mailbox = Mailbox(path, runtime.dead_letters, runtime.pacer, spec.mailbox_capacity, spec.mailbox_policy)
+        mailbox = Mailbox(
+            path, runtime.dead_letters, runtime.pacer, spec.mailbox_capacity, spec.mailbox_policy, spec.redeliver
+        )
         opener, keeps = self._open_children, spec.keep_children
         return Address(
             path, runtime.next_uid(), runtime, mailbox, self._owner, open_children=opener, keeps_children=keeps

@@ -25,6 +25,15 @@ def is_restarted(restart: RestartType, exit: Exit, policy: RestartPolicy) -> boo
     return restart == "permanent" or exit.is_abnormal
 
 
+def is_counted(exit: Exit) -> bool:  # noqa: A002  # the field term
+    """Whether a restart after this exit counts toward the restart intensity (S63).
+
+    Not if a message that is delivered again was in hand: the crash at its first delivery was counted, and what follows has a
+    bound of its own (`redeliver`), so one poison message costs one restart of the intensity, however often it is tried.
+    """
+    return exit.deliveries == 1
+
+
 @attrs.define(eq=False)
 class RestartWindow:
     """How often children were restarted lately: a sliding window over times, not a counter (S20)."""

@@ -61,7 +61,7 @@ from tinyagent_actors.supervision._agenda import Agenda
 from tinyagent_actors.supervision._child import Child
 from tinyagent_actors.supervision._child_runner import ChildRunner
 from tinyagent_actors.supervision._children import Children
-from tinyagent_actors.supervision._decisions import RestartWindow, Strategy, is_restarted
+from tinyagent_actors.supervision._decisions import RestartWindow, Strategy, is_counted, is_restarted
 from tinyagent_actors.supervision._orders import (
     EndChild,
     Exited,
@@ -331,7 +331,7 @@ class Supervisor:
             return "default"
 
     def _restart(self, child: Child, exit: Exit) -> None:  # noqa: A002  # the field term
-        if self._window.allows(trio.current_time()):
+        if not is_counted(exit) or self._window.allows(trio.current_time()):
             self._runner.start(child)
         else:
             self.children.end(child)
