@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
-import attrs
 import pytest
 import trio
 import trio.testing
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tests._kernel import HostileError, settle
 from tinyagent_actors import ActorStoppedError, CancelCause, MailboxFullError, ReplySlot
@@ -328,88 +324,3 @@ async def test_a_million_messages_to_a_stopped_actor_cost_no_memory() -> None:
     assert mailbox._dead_letters.count == 20_000
     assert bus.events < 200
     assert len(mailbox.work) == 0
-
-
-steps = st.lists(
-    st.tuples(st.integers(0, 3), st.sampled_from(["tell", "ask", "take", "cancel", "withdraw"])), max_size=60
-)
-
-
-@settings(max_examples=80, deadline=None)
-@given(steps, st.integers(1, 3))
-def test_order_of_each_sender_is_kept(plan: list[tuple[int, str]], capacity: int) -> None:
-    """S62: whatever blocks, is taken, cancelled or withdrawn: each sender's messages come in its order, none twice, none lost."""
-    trio.run(_check_order, plan, capacity)
-
-
-@attrs.define(eq=False)
-class Interleaving:
-    """Four senders and a reader on one mailbox, and what must come of it."""
-
-    mailbox: Mailbox
-    nursery: trio.Nursery
-    taken: list[tuple[int, int]] = attrs.field(factory=list)
-    sent: set[tuple[int, int]] = attrs.field(factory=set)
-    asks: dict[tuple[int, int], Envelope] = attrs.field(factory=dict)
-    waiting: dict[int, trio.CancelScope] = attrs.field(factory=dict)
-    counts: Counter[int] = attrs.field(factory=Counter)
-
-    def tell(self, sender: int) -> None:
-        key = self._next(sender)
-        self._send(key, (key, None))
-
-    def ask(self, sender: int) -> None:
-        key = self._next(sender)
-        self.asks[key] = ask(self.mailbox, key)
-        self._send(key, self.asks[key])
-
-    def _next(self, sender: int) -> tuple[int, int]:
-        self.counts[sender] += 1
-        return sender, self.counts[sender]
-
-    def _send(self, key: tuple[int, int], item: Any) -> None:
-        if key[0] in self.waiting:  # a task that waits for room does not send again
-            return
-        if self.mailbox.offer(item):
-            self.sent.add(key)
-        else:
-            self.waiting[key[0]] = trio.CancelScope()
-            self.nursery.start_soon(self._put, key, item)
-
-    async def _put(self, key: tuple[int, int], item: Any) -> None:
-        with self.waiting[key[0]]:
-            await self.mailbox.put(item)
-            self.sent.add(key)
-        del self.waiting[key[0]]
-
-    def take(self, _sender: int = 0) -> bool:
-        item = self.mailbox.take_work()
-        if item is not None:
-            self.taken.append(item[0] if isinstance(item, tuple) else item.message)
-        return item is not None
-
-    def cancel(self, sender: int) -> None:
-        if sender in self.waiting:
-            self.waiting[sender].cancel()
-
-    def withdraw(self, _sender: int) -> None:
-        if self.asks:
-            key, envelope = self.asks.popitem()
-            if self.mailbox.withdraw(envelope):
-                self.sent.discard(key)
-
-
-async def _check_order(plan: list[tuple[int, str]], capacity: int) -> None:
-    async with trio.open_nursery() as nursery:
-        run = Interleaving(make(capacity=capacity), nursery)
-        for sender, step in plan:
-            getattr(run, step)(sender)
-            await settle()
-        while run.take():
-            await settle()
-
-    assert len(run.taken) == len(set(run.taken))
-    assert set(run.taken) == run.sent
-    for sender in range(4):
-        own = [number for who, number in run.taken if who == sender]
-        assert own == sorted(own)

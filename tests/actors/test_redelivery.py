@@ -31,7 +31,7 @@ class Fragile:
 
     times: float = float("inf")
     gate: trio.Event = attrs.field(factory=trio.Event)
-    seen: list[tuple[object, int]] = attrs.field(factory=list)
+    seen: list[tuple[Any, int]] = attrs.field(factory=list)
 
     async def __call__(self, ctx: ActorContext) -> None:
         """Handle what comes once the gate is open."""

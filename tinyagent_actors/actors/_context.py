@@ -10,9 +10,9 @@ from trio.lowlevel import Task, checkpoint, checkpoint_if_cancelled, current_tas
 from tinyagent_actors._errors import ActorDiedError, ActorStoppedError, NotAnsweredError
 from tinyagent_actors.actors._cancelled import is_cancelled
 from tinyagent_actors.actors._exit import as_fact
-from tinyagent_actors.actors._mailbox import FREE_IN_A_ROW, Item, Returned
+from tinyagent_actors.actors._mailbox import FREE_IN_A_ROW, Returned
 from tinyagent_actors.actors._ref import ActorRef
-from tinyagent_actors.actors._reply_slot import Envelope, ReplySlot
+from tinyagent_actors.actors._reply_slot import Envelope, Item, ReplySlot
 
 if TYPE_CHECKING:
     from tinyagent_actors.actors._cell import Cell

@@ -21,6 +21,11 @@ be: it had its room, and whoever has come in since keeps his. It is marked by it
 reader's path does not ask. What has been delivered once more than `redeliver` is a dead letter, `parked`. An ask does not come
 again: it has failed, its asker knows, and may have asked somebody else.
 
+Priorities. A lane that orders by priority (`PriorityLane`) may stand in the place of the plain one. It has the same methods, so
+the default pays nothing for it, and the same bound and policies: `drop_oldest` drops what is least urgent, the oldest of that,
+be it the newcomer. Senders that wait for room come in in the order they came, urgent or not: a message has a priority in
+the mailbox, not before it.
+
 Refused: a wrapper around a memory channel (cost; no second lane; no removal of a withdrawn ask), one queue with
 priorities (control would be bounded with the work), an unbounded default (memory), `asyncio.Queue`-like `task_done`
 (one forgotten call hangs everything).
@@ -35,14 +40,14 @@ import attrs
 import trio
 
 from tinyagent_actors._errors import ActorStoppedError, MailboxFullError
-from tinyagent_actors.actors._reply_slot import Envelope
+from tinyagent_actors.actors._priority_lane import PriorityLane
+from tinyagent_actors.actors._reply_slot import Envelope, Item
 
 if TYPE_CHECKING:
     from tinyagent_actors.actors._dead_letters import DeadLetters
     from tinyagent_actors.actors._exit import CancelCause
 
 OverflowPolicy: TypeAlias = Literal["block", "reject", "drop_oldest", "drop_newest"]
-Item: TypeAlias = "tuple[Any, int | None] | Envelope"
 FREE_IN_A_ROW: Final = 63
 """Tells, and receives, in a row that are not full checkpoints."""
 DEFAULT_CAPACITY: Final = 64
@@ -107,7 +112,7 @@ class Mailbox:
     policy: OverflowPolicy = "block"
     redeliver: int = 0
     """How many times more a told message is delivered that was in hand at a crash."""
-    work: deque[Item] = attrs.field(factory=deque, init=False, repr=False)
+    work: deque[Item] | PriorityLane = attrs.field(factory=deque, init=False, repr=False)
     """The work lane; who takes out of it lets a waiting sender's message in (`admit`)."""
     control: deque[Any] = attrs.field(factory=deque, init=False, repr=False)
     """The control lane; only its reader takes out of it."""
@@ -147,8 +152,8 @@ class Mailbox:
     def _overflow(self, item: Item) -> None:
         self._dropped += 1
         if self.policy == "drop_oldest":
-            self._bury(self.work.popleft(), "dropped")
             self.work.append(item)
+            self._bury(self.work.popleft() if isinstance(self.work, deque) else self.work.pop_to_drop(), "dropped")
         elif self.policy == "drop_newest":
             self._bury(item, "dropped")
         else:
@@ -255,13 +260,13 @@ class Mailbox:
 
     def withdraw(self, envelope: Envelope) -> bool:
         """Take an ask out that nobody waits for; whether it still lay unread."""
-        for place, item in enumerate(self.work):
-            if item is envelope:
-                del self.work[place]
-                if self.senders:
-                    self.admit()
-                return True
-        return False
+        try:
+            self.work.remove(envelope)
+        except ValueError:
+            return False
+        if self.senders:
+            self.admit()
+        return True
 
     def renew(self) -> None:
         """Make ready for the next incarnation: queued work stays; control was meant for the one that ended.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import attrs
 import outcome
@@ -97,3 +97,7 @@ class Envelope:
     message: Any
     cause: int | None
     slot: ReplySlot
+
+
+Item: TypeAlias = "tuple[Any, int | None] | Envelope"
+"""What lies in a mailbox."""

@@ -9,9 +9,12 @@ from typing import Any, Final, Literal, Protocol, TypeAlias, get_args, runtime_c
 import attrs
 
 from tinyagent_actors._errors import RestartPolicy, SpecError
-from tinyagent_actors.actors._exit import Exit
-from tinyagent_actors.actors._mailbox import DEFAULT_CAPACITY, OverflowPolicy
+from tinyagent_actors.actors._exit import Exit, as_fact
+from tinyagent_actors.actors._mailbox import DEFAULT_CAPACITY, Mailbox, OverflowPolicy
+from tinyagent_actors.actors._priority_lane import Priority, PriorityLane
 from tinyagent_actors.actors._ref import ActorRef
+from tinyagent_actors.actors._runtime import Runtime
+from tinyagent_actors.events import SubscriberFailedEvent
 
 RestartType: TypeAlias = Literal["permanent", "transient", "temporary"]
 Shutdown: TypeAlias = "float | Literal['kill']"
@@ -49,6 +52,11 @@ def _check_name(_spec: object, _field: object, value: Any) -> None:
 def _check_start(_spec: object, _field: object, value: Any) -> None:
     if not callable(value):
         raise SpecError("start", f"must be an async function, is {value!r}")
+
+
+def _check_callable(_spec: object, field: attrs.Attribute[Any], value: Any) -> None:
+    if not callable(value):
+        raise SpecError(field.name, f"must be a function, is {value!r}")
 
 
 def _one_of(choices: tuple[str, ...]) -> Callable[[object, attrs.Attribute[Any], object], None]:
@@ -127,11 +135,28 @@ class ChildSpec:
     )
     keep_children: bool = attrs.field(default=False, validator=_check_bool, kw_only=True)
     """Whether the children that the actor itself has started outlive a crash of it; else they are stopped first (S66)."""
+    mailbox_priority: Priority | None = attrs.field(
+        default=None, validator=attrs.validators.optional(_check_callable), kw_only=True
+    )
+    """How urgent a message is, a function from it to a whole number: what is lower is read first. None: all alike, in order."""
     redeliver: int = attrs.field(default=0, validator=_check_redeliver, kw_only=True)
     """How many times more a message is delivered that was told and in hand at a crash, before it is a dead letter (S62, S63)."""
     ref_type: type[ActorRef] = attrs.field(default=ActorRef, validator=_check_ref_type, kw_only=True)
     classify: Classify = attrs.field(default=classify_by_error, kw_only=True)
     """How an exit is restarted, where it is restarted at all."""
+
+    def new_mailbox(self, path: str, runtime: Runtime) -> Mailbox:
+        """Give an empty mailbox for a child of this kind at `path`."""
+        mailbox = Mailbox(
+            path, runtime.dead_letters, runtime.pacer, self.mailbox_capacity, self.mailbox_policy, self.redeliver
+        )
+        if self.mailbox_priority is not None:
+            mailbox.work = PriorityLane(self.mailbox_priority, lambda error: _tell_failed_hook(runtime, path, error))
+        return mailbox
+
+
+def _tell_failed_hook(runtime: Runtime, path: str, error: BaseException) -> None:
+    runtime.bus.publish(SubscriberFailedEvent, path, subscriber=f"mailbox_priority of {path}", error=as_fact(error))
 
 
 @runtime_checkable

@@ -14,7 +14,7 @@ import attrs
 import trio
 
 from tinyagent_actors._errors import StartTimeoutError
-from tinyagent_actors.actors import ActorContext, Address, CancelCause, Cell, ChildSpec, Mailbox, OwnChildren, Owner
+from tinyagent_actors.actors import ActorContext, Address, CancelCause, Cell, ChildSpec, OwnChildren, Owner
 from tinyagent_actors.supervision._child import Child
 from tinyagent_actors.supervision._child_timers import ChildTimers
 
@@ -38,12 +38,15 @@ class ChildRunner:
         """Give a place for a child, with an empty mailbox and a uid of its own."""
         runtime = self._context.runtime
         path = f"{self._context.path.rstrip('/')}/{spec.name}"
-        mailbox = Mailbox(
-            path, runtime.dead_letters, runtime.pacer, spec.mailbox_capacity, spec.mailbox_policy, spec.redeliver
-        )
-        opener, keeps = self._open_children, spec.keep_children
+        mailbox, opener = spec.new_mailbox(path, runtime), self._open_children
         return Address(
-            path, runtime.next_uid(), runtime, mailbox, self._owner, open_children=opener, keeps_children=keeps
+            path,
+            runtime.next_uid(),
+            runtime,
+            mailbox,
+            self._owner,
+            open_children=opener,
+            keeps_children=spec.keep_children,
         )
 
     def start(self, child: Child) -> None:
