@@ -127,13 +127,15 @@ class ActorRef:
             AskCycleError: It waits, directly or not, for the actor that asks.
             MailboxFullError: The mailbox is full and its policy is not `block`.
         """
-        await checkpoint_if_cancelled()
+        task = current_task()
+        if is_cancelled(task):
+            await checkpoint_if_cancelled()
         address = self.address
         if address.is_gone:
             raise ActorStoppedError(self.path)
         runtime, mailbox = address.runtime, address.mailbox
         place = find_place()
-        asker = living_cell(runtime)
+        asker = None if place is runtime else living_cell(runtime)
         edge = 0 if asker is None else runtime.wait_graph.add(asker.path, self.path)
         slot = ReplySlot(self.path, trio.current_effective_deadline(), runtime.dead_letters)
         envelope = Envelope(message, None if place is None else place.event, slot)
