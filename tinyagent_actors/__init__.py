@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         ActorStoppedError,
         AgentBusyError,
         AlreadyPresentError,
+        AlreadyRegisteredError,
         AlreadyStartedError,
         AskCycleError,
         ChildNotFoundError,
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
         ForeignError,
         InvalidArgumentsError,
         MailboxFullError,
+        NoMembersError,
         NotAnsweredError,
+        NotRegisteredError,
         ProviderError,
         RepeatedCallError,
         RestartIntensityExceededError,
@@ -55,7 +58,9 @@ if TYPE_CHECKING:
         Ignore,
         Leftovers,
         Monitor,
+        Publication,
         ReplySlot,
+        Via,
         block,
         conflate,
     )
@@ -109,13 +114,13 @@ if TYPE_CHECKING:
     from tinyagent_actors.tools import AgentTool, Tool, ToolContext, tool
 
 _NAMES = {
-    "_errors": """ActorDiedError ActorError ActorStoppedError AgentBusyError AlreadyPresentError AlreadyStartedError
+    "_errors": """ActorDiedError ActorError ActorStoppedError AgentBusyError AlreadyPresentError AlreadyRegisteredError AlreadyStartedError
         AskCycleError ChildNotFoundError ChildRunningError DeadlineExceededError EngineUnavailableError ForeignError
-        InvalidArgumentsError MailboxFullError NotAnsweredError ProviderError RepeatedCallError
+        InvalidArgumentsError MailboxFullError NoMembersError NotAnsweredError NotRegisteredError ProviderError RepeatedCallError
         RestartIntensityExceededError RunError SpecError StartFailedError StartTimeoutError SubscriberTooSlowError
         SupervisionError SupervisorStoppingError SystemFailedError TinyAgentError ToolDefinitionError ToolError
         ToolTimeoutError TurnLimitError ValueShapeError""",
-    "actors": """ActorContext ActorRef CancelCause ChildSpec Down Exit Ignore Leftovers Monitor ReplySlot block
+    "actors": """ActorContext ActorRef CancelCause ChildSpec Down Exit Ignore Leftovers Monitor Publication ReplySlot Via block
         conflate""",
     "agents": "Agent AgentOptions AgentRef AgentSpec AgentState Limits",
     "events": """ActorCrashedEvent ActorRestartedEvent ActorStartedEvent ActorStoppedEvent AgentEndEvent AgentStartEvent
@@ -152,6 +157,7 @@ __all__ = [
     "AgentTool",
     "AgentToolResult",
     "AlreadyPresentError",
+    "AlreadyRegisteredError",
     "AlreadyStartedError",
     "AskCycleError",
     "AssistantMessage",
@@ -182,9 +188,12 @@ __all__ = [
     "MessageUpdateEvent",
     "Model",
     "Monitor",
+    "NoMembersError",
     "NotAnsweredError",
+    "NotRegisteredError",
     "OpenRouterModel",
     "ProviderError",
+    "Publication",
     "RepeatedCallError",
     "ReplySlot",
     "RestartIntensityExceededError",
@@ -227,6 +236,7 @@ __all__ = [
     "Usage",
     "UserMessage",
     "ValueShapeError",
+    "Via",
     "block",
     "conflate",
     "open_stream",

@@ -9,9 +9,12 @@
     ├── ActorError                 something about one actor
     │   ├── ActorStoppedError      the actor is gone: ask somebody else
     │   │   └── ActorDiedError     it crashed with your ask in hand; `cause` says how
+    │   ├── AlreadyRegisteredError somebody has that name; `owner` is it
     │   ├── AskCycleError          this ask would wait for itself; `cycle` is the path
     │   ├── MailboxFullError       no room; wait with `tell`, or send less
+    │   ├── NoMembersError         there is nobody (left) to send to
     │   ├── NotAnsweredError       the actor went on without a reply
+    │   ├── NotRegisteredError     nobody has that name (now)
     │   └── StartFailedError       the actor failed before it had started
     │       └── StartTimeoutError  it had not started after `start_timeout`
     ├── SupervisionError           a supervisor refused
@@ -163,6 +166,44 @@ class ActorDiedError(ActorStoppedError):
             if self.cause is not None
             else super().__str__()
         )
+
+
+@attrs.define(slots=False, eq=False)
+class AlreadyRegisteredError(ActorError):
+    """Somebody has that name. A child that was to take it has failed to start, for that cause."""
+
+    name: str
+    path: str
+    """Whose it is."""
+    owner: Any = attrs.field(default=None, eq=False, repr=False)
+    """The ref of that actor, as long as the error stays in the process that raised it."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.name, self.path)
+
+    def __str__(self) -> str:
+        return f"the name {self.name!r} is that of {self.path}"
+
+
+@attrs.define(slots=False, eq=False)
+class NotRegisteredError(ActorError):
+    """Nobody has that name now. Whoever had it may be starting again: wait for it, or try later."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"nobody has the name {self.name!r}"
+
+
+@attrs.define(slots=False, eq=False)
+class NoMembersError(ActorError):
+    """There is nobody to send to: every member is gone, or none ever came."""
+
+    where: str
+    """The router or queue."""
+
+    def __str__(self) -> str:
+        return f"{self.where} has no members"
 
 
 @attrs.define(slots=False, eq=False)

@@ -6,11 +6,14 @@ from tinyagent_actors.actors._cell import Body, Cell
 from tinyagent_actors.actors._context import ActorContext, MessageIterator
 from tinyagent_actors.actors._dead_letters import DeadLetters
 from tinyagent_actors.actors._exit import CancelCause, Exit, ExitReason, Ignore, as_fact
+from tinyagent_actors.actors._groups import Groups, Publication
 from tinyagent_actors.actors._leftovers import LeftoverKind, LeftoverRegistry, Leftovers
 from tinyagent_actors.actors._mailbox import DEFAULT_CAPACITY, Mailbox, MailboxStatistics, OverflowPolicy, Pacer
 from tinyagent_actors.actors._monitor import Down, Monitor
+from tinyagent_actors.actors._name import check_name
 from tinyagent_actors.actors._pattern import path_matcher
 from tinyagent_actors.actors._ref import ActorRef, current_cell, leave_subtree, living_cell, name_of_caller
+from tinyagent_actors.actors._registry import Registry
 from tinyagent_actors.actors._reply_slot import Envelope, ReplySlot
 from tinyagent_actors.actors._runtime import (
     CLOSE_GRACE,
@@ -28,13 +31,13 @@ from tinyagent_actors.actors._spec import (
     HasChildSpec,
     RestartType,
     Shutdown,
-    check_name,
     check_seconds,
     classify_by_error,
     to_child_spec,
     to_child_specs,
 )
 from tinyagent_actors.actors._subscription import Policy, Subscription, block, conflate
+from tinyagent_actors.actors._via import Via
 from tinyagent_actors.actors._wait_graph import WaitGraph
 
 __all__ = [
@@ -55,6 +58,7 @@ __all__ = [
     "EventBus",
     "Exit",
     "ExitReason",
+    "Groups",
     "HasChildSpec",
     "Ignore",
     "LeftoverKind",
@@ -70,12 +74,15 @@ __all__ = [
     "Pacer",
     "Place",
     "Policy",
+    "Publication",
+    "Registry",
     "ReplySlot",
     "Resource",
     "RestartType",
     "Runtime",
     "Shutdown",
     "Subscription",
+    "Via",
     "WaitGraph",
     "as_fact",
     "block",

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextvars import Context
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
 import trio
@@ -34,6 +34,14 @@ if TYPE_CHECKING:
     from tinyagent_actors.actors._monitor import Monitor
 
 _UNKNOWN: Final = CancelCause("an outer scope", "cancelled from outside", "outer")
+
+
+class Tie(Protocol):
+    """Something that knows incarnations by their names, or as its members, and forgets each at its end."""
+
+    def forget(self, cell: Cell) -> None:
+        """Hear that an incarnation has ended, before anybody else does. Must not raise."""
+
 
 Body = Callable[["ActorContext"], Awaitable[object]]
 
@@ -65,6 +73,8 @@ class Cell:
     """Whether its task still runs, given up or not."""
     _failure: StartFailedError | None = attrs.field(default=None, init=False, repr=False)
     _context: ActorContext | None = attrs.field(default=None, init=False, repr=False)
+    _ties: dict[Tie, None] | None = attrs.field(default=None, init=False, repr=False)
+    """Who knows it by a name or as a member, and is to forget it at its end."""
     _watched_by: dict[Monitor, None] | None = attrs.field(default=None, init=False, repr=False)
     _watches: dict[Monitor, None] | None = attrs.field(default=None, init=False, repr=False)
     _waiting: trio.lowlevel.ParkingLot | None = attrs.field(default=None, init=False, repr=False)
@@ -194,6 +204,8 @@ class Cell:
             exit = attrs.evolve(exit, deliveries=self._context.deliveries)  # noqa: A001  # the field term
         self.exit = exit
         self.task = None
+        for tie in self._ties or ():
+            tie.forget(self)
         self._publish_end(exit)
         if self._context is not None:
             self._context.end(exit)
@@ -278,6 +290,12 @@ class Cell:
         while self.exit is None:
             await self._waiting.park()
         return self.exit
+
+    def tie(self, tie: Tie) -> None:
+        """Have this incarnation forgotten there at its end."""
+        if self._ties is None:
+            self._ties = {}
+        self._ties[tie] = None
 
     def watches(self, monitor: Monitor) -> None:
         """Remember a monitor that this incarnation has set: it ends with it."""

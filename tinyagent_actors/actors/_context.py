@@ -10,8 +10,8 @@ from trio.lowlevel import Task, checkpoint, checkpoint_if_cancelled, current_tas
 from tinyagent_actors._errors import ActorDiedError, ActorStoppedError, NotAnsweredError
 from tinyagent_actors.actors._cancelled import is_cancelled
 from tinyagent_actors.actors._exit import as_fact
+from tinyagent_actors.actors._known_context import KnownContext
 from tinyagent_actors.actors._mailbox import FREE_IN_A_ROW, Returned
-from tinyagent_actors.actors._ref import ActorRef
 from tinyagent_actors.actors._reply_slot import Envelope, Item, ReplySlot
 
 if TYPE_CHECKING:
@@ -26,12 +26,9 @@ _FIRST_SWEEP: Final = 64
 
 
 @attrs.define(eq=False)
-class ActorContext:
+class ActorContext(KnownContext):
     """One incarnation's own view of itself."""
 
-    ref: ActorRef
-    """The actor itself, this incarnation."""
-    cell: Cell = attrs.field(repr=False)
     in_hand: Item | None = attrs.field(default=None, init=False, repr=False)
     """The message that was pulled last as it came, until the next pull."""
     asked: ReplySlot | None = attrs.field(default=None, init=False, repr=False)

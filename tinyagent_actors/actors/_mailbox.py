@@ -168,6 +168,17 @@ class Mailbox:
         if not self.offer(item):
             raise MailboxFullError(self.path, self.capacity)
 
+    def offer_or_drop(self, item: Item) -> bool:
+        """Queue a message; False if a message was dropped for want of room, this one or, where that is the policy, another."""
+        before = self._dropped
+        try:
+            if not self.offer(item):
+                self._dropped += 1
+                self._bury(item, "dropped")
+        except MailboxFullError:
+            self._bury(item, "dropped")
+        return self._dropped == before
+
     async def put(self, item: Item) -> None:
         """Wait for room and queue a message. Cancelling it: not sent."""
         task = trio.lowlevel.current_task()

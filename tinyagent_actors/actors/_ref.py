@@ -73,6 +73,11 @@ class ActorRef:
     def __hash__(self) -> int:
         return hash((self.path, self.uid, self.incarnation))
 
+    @property
+    def living(self) -> Cell | None:
+        """The incarnation that this ref names, as long as it has not ended; for the runtime."""
+        return self._cell if self._cell is not None and self._cell.exit is None else None
+
     @enable_ki_protection
     async def tell(self, message: object) -> None:
         """Send a message; waits for room where the mailbox's policy is `block`.

@@ -10,16 +10,22 @@ import contextvars
 import itertools
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
 import attrs
 import trio
 
+from tinyagent_actors._errors import ActorStoppedError
 from tinyagent_actors.actors._bus import EventBus
 from tinyagent_actors.actors._dead_letters import DeadLetters
+from tinyagent_actors.actors._groups import Groups
 from tinyagent_actors.actors._leftovers import LeftoverRegistry
 from tinyagent_actors.actors._mailbox import Pacer
+from tinyagent_actors.actors._registry import Registry
 from tinyagent_actors.actors._wait_graph import WaitGraph
+
+if TYPE_CHECKING:
+    from tinyagent_actors.actors._ref import ActorRef
 
 CLOSE_GRACE: Final = 5.0
 """Seconds that the shared parts of a system get to close."""
@@ -42,11 +48,15 @@ class Runtime:
     name: str
     bus: EventBus = attrs.field(factory=EventBus)
     leftovers: LeftoverRegistry = attrs.field(factory=LeftoverRegistry)
+    registry: Registry = attrs.field(factory=Registry, init=False)
+    groups: Groups = attrs.field(factory=Groups, init=False)
     wait_graph: WaitGraph = attrs.field(factory=WaitGraph, init=False)
     pacer: Pacer = attrs.field(factory=Pacer, init=False)
     dead_letters: DeadLetters = attrs.field(
         default=attrs.Factory(lambda self: DeadLetters(self.bus), takes_self=True), init=False
     )
+    ref_at: Callable[[str], ActorRef] | None = attrs.field(default=None, init=False)
+    """Finds the child at a path; given by the system, whose tree it is."""
     on_fatal: Callable[[BaseException], None] | None = attrs.field(default=None, init=False)
     """Hears of a `KeyboardInterrupt` or `SystemExit` that left an actor: the system stops in order."""
     event: int | None = attrs.field(default=None, init=False)
@@ -62,6 +72,21 @@ class Runtime:
     def next_uid(self) -> int:
         """Give a number that no other actor of this system has."""
         return next(self._uids)
+
+    def whereis(self, where: str) -> ActorRef:
+        """Give the actor that has a name, or that stands at an absolute path (``/team/reader-1``).
+
+        Raises:
+            NotRegisteredError: Nobody has the name now.
+            ChildNotFoundError: There is no such child.
+            ActorStoppedError: The child at that path is stopped, and no incarnation will come by itself.
+        """
+        if self.ref_at is None or not where.startswith("/"):
+            return self.registry.whereis(where)
+        ref = self.ref_at(where)
+        if ref.address.is_gone:
+            raise ActorStoppedError(ref.path)
+        return ref
 
     def fail_fatally(self, error: BaseException) -> None:
         """Have the system stopped in order because of an exception that is nobody's to handle."""

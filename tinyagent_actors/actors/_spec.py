@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, Final, Literal, Protocol, TypeAlias, get_args, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, get_args, runtime_checkable
 
 import attrs
 
 from tinyagent_actors._errors import RestartPolicy, SpecError
 from tinyagent_actors.actors._exit import Exit, as_fact
 from tinyagent_actors.actors._mailbox import DEFAULT_CAPACITY, Mailbox, OverflowPolicy
+from tinyagent_actors.actors._name import check_name
 from tinyagent_actors.actors._priority_lane import Priority, PriorityLane
 from tinyagent_actors.actors._ref import ActorRef
 from tinyagent_actors.actors._runtime import Runtime
 from tinyagent_actors.events import SubscriberFailedEvent
+
+if TYPE_CHECKING:
+    from tinyagent_actors.actors._context import ActorContext
 
 RestartType: TypeAlias = Literal["permanent", "transient", "temporary"]
 Shutdown: TypeAlias = "float | Literal['kill']"
@@ -32,21 +36,12 @@ def classify_by_error(exit: Exit) -> RestartPolicy:  # noqa: A002  # the field t
     return policy if policy in _POLICIES else "default"
 
 
-def check_name(name: object) -> str:
-    """Give the name of a child, or refuse it.
-
-    Raises:
-        SpecError: It is no string, empty, or holds a slash or a control character.
-    """
-    if not isinstance(name, str) or not name:
-        raise SpecError("name", f"must be a non-empty string, is {name!r}")
-    if "/" in name or not name.isprintable():
-        raise SpecError("name", f"must be printable and without '/', is {name!r}")
-    return name
-
-
 def _check_name(_spec: object, _field: object, value: Any) -> None:
     check_name(value)
+
+
+def _check_register(_spec: object, _field: object, value: Any) -> None:
+    check_name(value, "register")
 
 
 def _check_start(_spec: object, _field: object, value: Any) -> None:
@@ -141,9 +136,21 @@ class ChildSpec:
     """How urgent a message is, a function from it to a whole number: what is lower is read first. None: all alike, in order."""
     redeliver: int = attrs.field(default=0, validator=_check_redeliver, kw_only=True)
     """How many times more a message is delivered that was told and in hand at a crash, before it is a dead letter (S62, S63)."""
+    register: str | None = attrs.field(default=None, validator=attrs.validators.optional(_check_register), kw_only=True)
+    """A name that each incarnation takes before its function runs. If somebody else has it, the start has failed (S55, S56)."""
     ref_type: type[ActorRef] = attrs.field(default=ActorRef, validator=_check_ref_type, kw_only=True)
     classify: Classify = attrs.field(default=classify_by_error, kw_only=True)
     """How an exit is restarted, where it is restarted at all."""
+
+    def run(self, ctx: ActorContext) -> Awaitable[object]:
+        """Begin an incarnation: take its name, and call the function.
+
+        Raises:
+            AlreadyRegisteredError: Somebody has the name.
+        """
+        if self.register is not None:
+            ctx.register(self.register)
+        return self.start(ctx, *self.args, **self.kwargs)
 
     def new_mailbox(self, path: str, runtime: Runtime) -> Mailbox:
         """Give an empty mailbox for a child of this kind at `path`."""

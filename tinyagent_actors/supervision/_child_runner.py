@@ -59,7 +59,7 @@ class ChildRunner:
         child.is_dying = False
         address.mailbox.renew()
         context = ActorContext(child.ref, cell)
-        cell.spawn(self.nursery, lambda ctx: spec.start(ctx, *spec.args, **spec.kwargs), context)
+        cell.spawn(self.nursery, spec.run, context)
         self.timers.arm(child, trio.current_time() + spec.start_timeout)
 
     def stop(self, child: Child, cause: CancelCause) -> None:

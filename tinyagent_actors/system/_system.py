@@ -15,8 +15,10 @@ from tinyagent_actors.actors import (
     ChildLike,
     Leftovers,
     Policy,
+    Publication,
     Runtime,
     Subscription,
+    Via,
     as_fact,
 )
 from tinyagent_actors.events import SystemStoppedEvent
@@ -50,6 +52,7 @@ class System:
 
     def __attrs_post_init__(self) -> None:
         self.runtime.on_fatal = self._stop_fatally
+        self.runtime.ref_at = self.child
         self._root.on_end = lambda: self.body.cancel(reason="the root supervisor ended")
 
     @property
@@ -103,6 +106,65 @@ class System:
                 raise ChildNotFoundError(found.path, name)
             ref = found
         return ref.child(name, ref_type)
+
+    def register(self, name: str, ref: ActorRef) -> None:
+        """Give a name to an actor, until the incarnation that `ref` names ends.
+
+        Raises:
+            SpecError: It is no name.
+            AlreadyRegisteredError: Somebody has it.
+            ActorStoppedError: That incarnation has ended.
+        """
+        self.runtime.registry.register(name, ref)
+
+    def unregister(self, name: str) -> bool:
+        """Free a name; whether anybody had it."""
+        return self.runtime.registry.unregister(name)
+
+    def whereis(self, where: str) -> ActorRef:
+        """Give the actor that has a name, or that stands at an absolute path (``/team/reader-1``).
+
+        Raises:
+            NotRegisteredError: Nobody has the name now; whoever had it may be starting again.
+            ChildNotFoundError: There is no such child.
+            ActorStoppedError: The child at that path is stopped for good.
+        """
+        return self.runtime.whereis(where)
+
+    async def wait_registered(self, name: str) -> ActorRef:
+        """Wait until somebody has the name, and give him. Cancelling it leaves nothing behind."""
+        return await self.runtime.registry.wait(name)
+
+    def via(self, where: str) -> Via:
+        """Give a way to whoever has a name, or stands at an absolute path, at the moment of each message."""
+        return Via(where, self.runtime)
+
+    def join(self, group: str, ref: ActorRef) -> None:
+        """Make an actor a member of a group, until the incarnation that `ref` names ends.
+
+        Raises:
+            SpecError: That is no name of a group.
+            ActorStoppedError: That incarnation has ended.
+        """
+        self.runtime.groups.join(group, ref)
+
+    def leave(self, group: str, ref: ActorRef) -> bool:
+        """Make an actor a member of a group no more; whether it was one."""
+        return self.runtime.groups.leave(group, ref)
+
+    def members(self, group: str) -> tuple[ActorRef, ...]:
+        """Give the members of a group, or of all that match a pattern (``news/**``), in the order they joined."""
+        return self.runtime.groups.members(group)
+
+    def publish(self, group: str, message: object) -> Publication:
+        """Send a message to every member of a group, or of all groups that match a pattern (``news/**``); never waits.
+
+        A member whose mailbox is full loses it, which is counted and told by a dead letter.
+
+        Raises:
+            SpecError: The pattern is none.
+        """
+        return self.runtime.groups.publish(group, message)
 
     def subscribe(
         self, pattern: str = "**", *, policy: Policy | None = None
