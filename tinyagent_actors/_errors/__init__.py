@@ -1,0 +1,137 @@
+"""Every exception of the package, in one tree.
+
+::
+
+    TinyAgentError
+    ├── ForeignError               somebody else's exception, as a value in a record
+    ├── ValueShapeError            data from outside does not have the shape asked for; names the field
+    ├── SpecError                  a child spec or an option is wrong; names the field; nothing was started
+    ├── ActorError                 something about one actor
+    │   ├── ActorStoppedError      the actor is gone: ask somebody else
+    │   │   └── ActorDiedError     it crashed with your ask in hand; `cause` says how
+    │   ├── AlreadyRegisteredError somebody has that name; `owner` is it
+    │   ├── AskCycleError          this ask would wait for itself; `cycle` is the path
+    │   ├── MailboxFullError       no room; wait with `tell`, or send less
+    │   ├── NoMembersError         there is nobody (left) to send to
+    │   ├── NotAnsweredError       the actor went on without a reply
+    │   ├── NotRegisteredError     nobody has that name (now)
+    │   └── StartFailedError       the actor failed before it had started
+    │       └── StartTimeoutError  it had not started after `start_timeout`
+    ├── SupervisionError           a supervisor refused
+    │   ├── AlreadyPresentError    a stopped child has that name
+    │   ├── AlreadyStartedError    a running child has that name; `ref` is it
+    │   ├── ChildNotFoundError     no child has that name
+    │   ├── ChildRunningError      the child must be stopped first
+    │   ├── RestartIntensityExceededError   children died too often
+    │   ├── SupervisorStoppingError         the supervisor is stopping
+    │   └── SystemFailedError      the root supervisor gave up; raised by `open_system`
+    ├── SubscriberTooSlowError     a blocking subscriber did not make room in time and was cut off
+    ├── LogFileError               the log cannot be written; the run goes on without it
+    ├── EngineUnavailableError     the engine that was named is not built here
+    ├── ProviderError              what a model's provider did wrong; a value as well as an exception
+    ├── ToolError                  something about a tool
+    │   ├── InvalidArgumentsError  the model's arguments do not fit; every problem is named
+    │   ├── ToolDefinitionError    a function cannot be made a tool
+    │   └── ToolTimeoutError       a deadline ended the tool; `deadline` names which
+    └── RunError                   a run was ended by a limit, or could not be begun
+        ├── AgentBusyError         a run is going on
+        ├── BudgetExceededError    the lease is spent
+        ├── DeadlineExceededError  a deadline ended the run; `deadline` names which
+        ├── RepeatedCallError      the model repeats itself
+        └── TurnLimitError         too many turns
+
+Each class takes facts as attributes and writes its sentence in ``__str__``; all can be pickled. How a supervisor treats an
+exit is read from ``restart_policy`` of its error and from nothing else.
+"""
+
+from tinyagent_actors._errors._actor import (
+    ActorDiedError,
+    ActorError,
+    ActorStoppedError,
+    AlreadyRegisteredError,
+    AskCycleError,
+    MailboxFullError,
+    NoMembersError,
+    NotAnsweredError,
+    NotRegisteredError,
+    StartFailedError,
+    StartTimeoutError,
+)
+from tinyagent_actors._errors._provider import (
+    ErrorKind,
+    ProviderError,
+)
+from tinyagent_actors._errors._root import (
+    EngineUnavailableError,
+    ForeignError,
+    LogFileError,
+    RestartPolicy,
+    SpecError,
+    SubscriberTooSlowError,
+    TinyAgentError,
+    ValueShapeError,
+)
+from tinyagent_actors._errors._run import (
+    AgentBusyError,
+    BudgetExceededError,
+    DeadlineExceededError,
+    InvalidArgumentsError,
+    RepeatedCallError,
+    RunError,
+    ToolDefinitionError,
+    ToolError,
+    ToolTimeoutError,
+    TurnLimitError,
+)
+from tinyagent_actors._errors._supervision import (
+    AlreadyPresentError,
+    AlreadyStartedError,
+    ChildNotFoundError,
+    ChildRunningError,
+    RestartIntensityExceededError,
+    SupervisionError,
+    SupervisorStoppingError,
+    SystemFailedError,
+)
+
+__all__ = [
+    "ActorDiedError",
+    "ActorError",
+    "ActorStoppedError",
+    "AgentBusyError",
+    "AlreadyPresentError",
+    "AlreadyRegisteredError",
+    "AlreadyStartedError",
+    "AskCycleError",
+    "BudgetExceededError",
+    "ChildNotFoundError",
+    "ChildRunningError",
+    "DeadlineExceededError",
+    "EngineUnavailableError",
+    "ErrorKind",
+    "ForeignError",
+    "InvalidArgumentsError",
+    "LogFileError",
+    "MailboxFullError",
+    "NoMembersError",
+    "NotAnsweredError",
+    "NotRegisteredError",
+    "ProviderError",
+    "RepeatedCallError",
+    "RestartIntensityExceededError",
+    "RestartPolicy",
+    "RunError",
+    "SpecError",
+    "StartFailedError",
+    "StartTimeoutError",
+    "SubscriberTooSlowError",
+    "SupervisionError",
+    "SupervisorStoppingError",
+    "SystemFailedError",
+    "TinyAgentError",
+    "ToolDefinitionError",
+    "ToolError",
+    "ToolTimeoutError",
+    "TurnLimitError",
+    "ValueShapeError",
+]

@@ -1,0 +1,111 @@
+"""Errors of tools and of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+
+from tinyagent_actors._errors._root import TinyAgentError
+
+
+class ToolError(TinyAgentError):
+    """Something about a tool."""
+
+
+def _strings(value: Sequence[str]) -> tuple[str, ...]:
+    return tuple(value)
+
+
+@attrs.define(slots=False, eq=False)
+class InvalidArgumentsError(ToolError):
+    """The arguments do not fit the tool's schema. The tool did not run; the model reads this."""
+
+    tool: str
+    problems: Sequence[str] = attrs.field(converter=_strings)
+    """One sentence each, beginning with the path of the argument."""
+
+    def __str__(self) -> str:
+        return f"invalid arguments for {self.tool}: " + "; ".join(self.problems)
+
+
+@attrs.define(slots=False, eq=False)
+class ToolDefinitionError(ToolError):
+    """A function cannot be made a tool; `problem` names the parameter."""
+
+    tool: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.tool}: {self.problem}"
+
+
+@attrs.define(slots=False, eq=False)
+class ToolTimeoutError(ToolError):
+    """A deadline ended the tool. `deadline` names which: ``tool``, ``turn``, ``run`` or a name of yours."""
+
+    tool: str
+    deadline: str
+    seconds: float | None = None
+
+    def __str__(self) -> str:
+        after = f" after {self.seconds:g} s" if self.seconds is not None else ""
+        return f"{self.tool} was ended by the {self.deadline} deadline{after}"
+
+
+class RunError(TinyAgentError):
+    """A run was ended by a limit, or could not be begun."""
+
+    restart_policy = "never"
+
+
+@attrs.define(slots=False, eq=False)
+class AgentBusyError(RunError):
+    """A run is going on; wait for it, or steer it."""
+
+    agent: str
+
+    def __str__(self) -> str:
+        return f"{self.agent} is in a run already"
+
+
+@attrs.define(slots=False, eq=False)
+class BudgetExceededError(RunError):
+    """The lease is spent. `which` names the unit: tokens, cost, turns, tool_calls or seconds."""
+
+    path: str
+    which: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: the budget of {self.which} is spent"
+
+
+@attrs.define(slots=False, eq=False)
+class DeadlineExceededError(RunError):
+    """A deadline ended the run; `deadline` names which."""
+
+    deadline: str
+
+    def __str__(self) -> str:
+        return f"the {self.deadline} deadline has passed"
+
+
+@attrs.define(slots=False, eq=False)
+class RepeatedCallError(RunError):
+    """The model asked for the same call, with the same arguments, `times` times in a row."""
+
+    tool: str
+    times: int
+
+    def __str__(self) -> str:
+        return f"the same call of {self.tool} came {self.times} times in a row"
+
+
+@attrs.define(slots=False, eq=False)
+class TurnLimitError(RunError):
+    """The run used all its turns; no further request was made."""
+
+    turns: int
+
+    def __str__(self) -> str:
+        return f"the run used all of its {self.turns} turns"
