@@ -7,7 +7,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 MARKS := $(VENV)/.made
 
-.PHONY: help demo test bench lint native clean
+.PHONY: help demo test bench lint mutants behaviours native clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' Makefile | sed 's/:.*## /\t/'
@@ -22,6 +22,12 @@ test: $(MARKS)/dev ## set up, then every check
 
 lint: $(MARKS)/dev ## only the checks that run no test
 	@$(PY) .ci/check.py --lint
+
+mutants: $(MARKS)/dev ## break the package in every way of tests/mutants, and see that a test notices (ONLY=S27: one)
+	@$(PY) .ci/mutants.py $(if $(ONLY),--only "$(ONLY)")
+
+behaviours: $(MARKS)/dev ## make docs/reference/behaviours.md from the docstrings of the tests
+	@$(PY) .ci/behaviours.py
 
 bench: $(MARKS)/dev ## the benchmarks, as ratios to references measured in the same run
 	@sh .ci/native.sh test

@@ -1,0 +1,29 @@
+"""The table of behaviours and the list of mutants are as they should be."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.process
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_the_table_of_behaviours_is_current() -> None:
+    """It says what the docstrings of the tests say; `make behaviours` makes it anew."""
+    command = [sys.executable, ".ci/behaviours.py", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout
+
+
+def test_every_mutant_can_be_applied() -> None:
+    """Its text occurs exactly once where it says; its name is its own; a test names its behaviour."""
+    command = [sys.executable, ".ci/mutants.py", "--list"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout
