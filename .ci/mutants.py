@@ -236,7 +236,7 @@ def main() -> int:
     parser.add_argument("--sample", type=int, help="only so many, chosen by a seed")
     parser.add_argument("--seed", type=int, help="which sample")
     parser.add_argument("--list", action="store_true", help="only check the entries, and name them")
-    parser.add_argument("--seconds", type=float, default=60.0, help="how long one mutant may take")
+    parser.add_argument("--seconds", type=float, default=20.0, help="how long one mutant may take")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     try:

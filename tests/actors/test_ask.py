@@ -218,6 +218,7 @@ async def test_a_withdrawn_ask_is_taken_out_unread(autojump_clock: trio.testing.
         await ref.tell("long")
         with trio.move_on_after(1):
             await ref.ask("withdrawn")
+        assert ref.statistics().depth == 0
         await ref.ask("after")
 
     assert seen == ["long", "after"]
@@ -363,10 +364,11 @@ async def test_deferred_replies_fail_with_their_incarnation(end: str) -> None:
 
     async with open_system() as system:
         ref = await start(system, deferring, slots)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(ask, ref)
-            await settle()
-            await (crash(ref) if end == "crash" else ref.stop())
+        with trio.fail_after(5):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(ask, ref)
+                await settle()
+                await (crash(ref) if end == "crash" else ref.stop())
 
         assert not slots[0].reply("too late")
 

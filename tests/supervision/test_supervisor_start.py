@@ -77,6 +77,7 @@ async def test_a_failed_start_rolls_back() -> None:
 
         assert order == ["+a", "-a"]
         assert (caught.value.path, type(caught.value.cause)) == ("/team/b", LookupError)
+        assert caught.value.__cause__ is caught.value.cause
         assert await states(system) == {}
 
 

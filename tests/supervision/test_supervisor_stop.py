@@ -15,6 +15,7 @@ from tinyagent_actors import (
     ActorRestartedEvent,
     AskCycleError,
     CancelCause,
+    SupervisorGaveUpEvent,
     SupervisorRef,
     SupervisorStoppingError,
     open_system,
@@ -71,13 +72,14 @@ async def test_shutdown_inf_waits(autojump_clock: trio.testing.MockClock) -> Non
 
 @pytest.mark.parametrize("end", ["return", "crash", "kill"])
 @pytest.mark.parametrize("restart", ["permanent", "transient", "temporary"])
+@pytest.mark.parametrize("most", [0, 3])
 async def test_children_that_end_by_themselves_meanwhile(
-    end: str, restart: Any, autojump_clock: trio.testing.MockClock
+    end: str, restart: Any, most: int, autojump_clock: trio.testing.MockClock
 ) -> None:
     """S35: while the supervisor stops, no restart follows, nothing hangs, exits are told as they were."""
     async with open_system() as system, system.subscribe("**") as events:
         team = await system.start_child(
-            supervisor("team", children=[child("a", restart=restart), child("last", slow)], max_restarts=0)
+            supervisor("team", children=[child("a", restart=restart), child("last", slow)], max_restarts=most)
         )
         a = team.child("a")
         async with trio.open_nursery() as nursery:
@@ -91,7 +93,7 @@ async def test_children_that_end_by_themselves_meanwhile(
 
         assert (await a.wait_stopped()).reason == reasons[end]
         assert (await team.wait_stopped()).reason == "shutdown"
-        assert told(events, ActorRestartedEvent) == []
+        assert told(events, ActorRestartedEvent, SupervisorGaveUpEvent) == []
 
 
 async def test_orders_are_refused_while_it_stops(autojump_clock: trio.testing.MockClock) -> None:
