@@ -75,6 +75,11 @@ class EventBus:
         """How many events were published so far."""
         return self._seq
 
+    @property
+    def subscriptions(self) -> tuple[Subscription, ...]:
+        """Those that are open."""
+        return tuple(self._subscriptions)
+
     def wants_deltas(self, path: str) -> bool:
         """Whether anybody would get a delta about `path`; lets a producer skip the making of deltas."""
         return bool(self._subscriptions) and any(subscription.has_deltas for subscription in self._routes_of(path))

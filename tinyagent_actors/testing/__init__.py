@@ -1,4 +1,7 @@
-"""What tests of agents need: a fake endpoint that speaks real HTTP, its replies and faults, and policies to drive it.
+"""What tests of agents and trees need.
+
+A fake endpoint that speaks real HTTP, its replies and faults, and policies to drive it; a `Probe` that records what an actor
+sends; `assert_quiescent`; and `deterministic`, which runs a test under many orders of tasks.
 
 The pytest fixture is in `tinyagent_actors.testing.pytest_plugin`.
 """
@@ -6,7 +9,10 @@ The pytest fixture is in `tinyagent_actors.testing.pytest_plugin`.
 from tinyagent_actors.testing._endpoint import Endpoint, open_endpoint
 from tinyagent_actors.testing._load import load_script, script_from_dict
 from tinyagent_actors.testing._policy import EchoPolicy, Policy, Script, ToolLoopPolicy, sample_value
+from tinyagent_actors.testing._probe import Probe
+from tinyagent_actors.testing._quiescence import assert_quiescent
 from tinyagent_actors.testing._request import ChatRequest, GivenResult, MadeCall, RecordedRequest
+from tinyagent_actors.testing._schedule import deterministic, run_seed, run_seeds
 from tinyagent_actors.testing._script import CallSpec, Cut, Delivery, Reply, Reset, Stall
 from tinyagent_actors.testing._statistics import Answered, EndpointStatistics, Limits
 
@@ -23,14 +29,19 @@ __all__ = [
     "Limits",
     "MadeCall",
     "Policy",
+    "Probe",
     "RecordedRequest",
     "Reply",
     "Reset",
     "Script",
     "Stall",
     "ToolLoopPolicy",
+    "assert_quiescent",
+    "deterministic",
     "load_script",
     "open_endpoint",
+    "run_seed",
+    "run_seeds",
     "sample_value",
     "script_from_dict",
 ]
