@@ -1,0 +1,204 @@
+"""Races under 200 orders of tasks each: whoever comes first, what holds holds.
+
+A seed that fails is named, and replayed by setting TINYAGENT_SEED.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import trio
+
+from tests._kernel import child, settle, start, told
+from tinyagent_actors import (
+    ActorContext,
+    ActorCrashedEvent,
+    ActorDiedError,
+    ActorRef,
+    ActorRestartedEvent,
+    ActorStoppedEvent,
+    DeadLetterEvent,
+    open_system,
+    supervisor,
+)
+from tinyagent_actors.testing import assert_quiescent, deterministic
+
+
+async def several(*functions: Any) -> None:
+    """Run them at once."""
+    async with trio.open_nursery() as nursery:
+        for function in functions:
+            nursery.start_soon(function)
+
+
+async def ends_itself(ctx: ActorContext, how: str, gate: trio.Event) -> None:
+    """End by itself when the gate opens, or as it is told, whatever comes first."""
+    ctx.started()
+    async with trio.open_nursery() as nursery:
+
+        async def stop() -> None:
+            await ctx.wait_stopping()
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(stop)
+        await gate.wait()
+        if how == "crash":
+            raise ValueError(ctx.name)
+        nursery.cancel_scope.cancel()
+
+
+@deterministic(seeds=200)
+async def test_children_end_by_themselves_while_all_are_stopped() -> None:
+    """S35: while one of them takes its time to stop: no restart, no hang, each end told once and as it was, nothing left."""
+    gate = trio.Event()
+
+    async def opens_gate(ctx: ActorContext) -> None:
+        ctx.started()
+        await ctx.wait_stopping()
+        gate.set()
+        await trio.lowlevel.checkpoint()
+
+    async with open_system() as system, system.subscribe("team/*") as events:
+        hows = ["crash", "return", "crash", "return"]
+        ends = [child(str(number), ends_itself, how, gate) for number, how in enumerate(hows)]
+        team = await system.start_child(
+            supervisor("team", children=[*ends, child("last", opens_gate)], max_restarts=100)
+        )
+        await team.stop()
+        ended = await team.wait_stopped()
+        noted = told(events)
+
+        assert ended.reason == "shutdown"
+        assert [event for event in noted if isinstance(event, ActorRestartedEvent)] == []
+        reasons = {event.path: event.reason for event in noted if hasattr(event, "reason")}
+        assert sorted(reasons) == ["/team/0", "/team/1", "/team/2", "/team/3", "/team/last"]
+        for number, how in enumerate(hows):
+            assert reasons[f"/team/{number}"] in {"shutdown", "error" if how == "crash" else "normal"}
+        assert_quiescent(system, "team")
+    assert_quiescent(system)
+
+
+@deterministic(seeds=200)
+async def test_an_answer_meets_the_cancel_of_its_asker() -> None:
+    """S58: the asker has it, or it is a dead letter; never both, never neither, and never the answer to the next ask."""
+    gate = trio.Event()
+    got: list[object] = []
+
+    async def answers(ctx: ActorContext) -> None:
+        async for message in ctx.messages():
+            if message == "first":
+                await gate.wait()
+            ctx.reply(message)
+
+    async with open_system() as system, system.subscribe("**") as events:
+        ref = await start(system, answers)
+        scope = trio.CancelScope()
+
+        async def ask() -> None:
+            with scope:
+                got.append(await ref.ask("first"))
+            got.append(await ref.ask("second"))
+
+        async def cancel() -> None:
+            scope.cancel()
+
+        async def open_gate() -> None:
+            gate.set()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask)
+            await settle()
+            await several(cancel, open_gate)
+        late = [letter.reason for letter in told(events, DeadLetterEvent)]
+
+    assert (got, late) in [(["first", "second"], []), (["second"], ["late_reply"])]
+    assert_quiescent(system)
+
+
+@pytest.mark.parametrize("restart", ["permanent", "temporary"])
+@deterministic(seeds=200)
+async def test_askers_meet_a_crash(restart: Any) -> None:
+    """S59: each asker is told exactly once: answered, died, or gone; nobody waits, and no edge and no slot stays."""
+    told_of: dict[int, str] = {}
+
+    async def fragile(ctx: ActorContext) -> None:
+        async for message in ctx.messages():
+            await trio.lowlevel.checkpoint()
+            if message == 2:
+                raise ValueError(message)
+            ctx.reply(message)
+
+    async def asks(ctx: ActorContext, target: ActorRef, number: int) -> None:
+        async for _ in ctx.messages():
+            try:
+                told_of[number] = f"answer {await target.ask(number)}"
+            except ActorDiedError as error:
+                told_of[number] = f"died {error.cause}"
+            except Exception as error:  # noqa: BLE001  # whatever it is, it is noted
+                told_of[number] = type(error).__name__
+
+    async with open_system() as system:
+        target = await start(system, fragile, name="target", restart=restart)
+        askers = [await start(system, asks, target, number, name=f"asker-{number}") for number in range(4)]
+        await several(*(lambda ref=ref: ref.tell("go") for ref in askers))
+        await settle()
+
+        assert len(system.runtime.wait_graph) == 0
+        assert target.statistics().depth == 0
+    assert told_of.pop(2) == "died ValueError: 2"
+    others = {f"answer {number}" for number in told_of}
+    assert set(told_of.values()) <= (others if restart == "permanent" else {*others, "ActorStoppedError"})
+    assert sorted(told_of) == [0, 1, 3]
+    assert_quiescent(system)
+
+
+@deterministic(seeds=200)
+async def test_a_crash_meets_its_senders() -> None:
+    """S62: the message in hand is lost to the crash and told; all others come once, each sender's in its order."""
+    seen: list[tuple[int, int]] = []
+
+    async def fragile(ctx: ActorContext) -> None:
+        async for message in ctx.messages():
+            await trio.lowlevel.checkpoint()
+            if message == (1, 3):
+                raise ValueError(message)
+            seen.append(message)
+
+    async with open_system() as system, system.subscribe("**") as events:
+        ref = await start(system, fragile, mailbox_capacity=2)
+
+        async def send(sender: int) -> None:
+            for number in range(6):
+                await ref.tell((sender, number))
+
+        await several(*(lambda sender=sender: send(sender) for sender in range(3)))
+        await settle()
+        letters = [(letter.reason, letter.path) for letter in told(events, DeadLetterEvent)]
+
+    assert [number for sender, number in seen if sender == 0] == [0, 1, 2, 3, 4, 5]
+    assert [number for sender, number in seen if sender == 1] == [0, 1, 2, 4, 5]
+    assert [number for sender, number in seen if sender == 2] == [0, 1, 2, 3, 4, 5]
+    assert letters == [("crashed_in_hand", "/actor")]
+    assert_quiescent(system)
+
+
+@deterministic(seeds=200)
+async def test_a_stop_meets_a_crash_and_a_kill() -> None:
+    """S35: of one child, in one tick: it ends for good, its end is told once, and each incarnation that started has ended."""
+    async with open_system() as system, system.subscribe("**") as events:
+        ref = await start(system)
+
+        async def crash() -> None:
+            await ref.tell(ValueError("boom"))
+
+        async def kill() -> None:
+            ref.kill()
+
+        await several(ref.stop, crash, kill)
+        await settle()
+        ends = [event.incarnation for event in told(events, ActorCrashedEvent, ActorStoppedEvent)]
+
+        assert ends == list(range(1, len(ends) + 1))
+        assert [info.state for info in system.which_children()] == ["stopped"]
+        assert_quiescent(system, "actor")
