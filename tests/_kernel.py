@@ -10,7 +10,7 @@ import attrs
 import trio
 import trio.testing
 
-from tinyagent_actors import ActorContext, ActorRef, ChildSpec, Event, SupervisorRef, System
+from tinyagent_actors import ActorContext, ActorRef, ChildSpec, Event, SupervisorRef, System, supervisor
 from tinyagent_actors.actors import Subscription
 
 
@@ -117,3 +117,38 @@ def run_with_ctrl_c(main: Callable[[], Any]) -> None:
         trio.run(main)
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+class Notes(list[str]):
+    """What actors note of their starts (+) and ends (-)."""
+
+    def take(self) -> str:
+        """Give what was noted so far, once."""
+        taken = " ".join(self)
+        self.clear()
+        return taken
+
+
+async def noted(ctx: ActorContext, notes: Notes, stop_seconds: float = 0, failing: tuple[int, ...] = ()) -> None:
+    """Note start and end; fail to start in some incarnations; take time to stop."""
+    if ctx.ref.incarnation in failing:
+        notes.append(f"!{ctx.name}")
+        raise LookupError(ctx.name)
+    notes.append(f"+{ctx.name}")
+    try:
+        await obedient(ctx)
+        if ctx.stopping is not None:
+            await trio.sleep(stop_seconds)
+    finally:
+        notes.append(f"-{ctx.name}")
+
+
+async def start_team(system: System, strategy: Any, *children: ChildSpec, **options: Any) -> SupervisorRef:
+    """Start a supervisor with children."""
+    team: SupervisorRef = await system.start_child(supervisor("team", strategy=strategy, children=children, **options))
+    return team
+
+
+def incarnations(team: SupervisorRef) -> str:
+    """Give name and incarnation of each child."""
+    return " ".join(f"{info.name}{team.child(info.name).incarnation}" for info in team.which_children())

@@ -237,11 +237,16 @@ class Cell:
             source=cause and cause.source,
         )
 
-    def request_stop(self, cause: CancelCause) -> None:
-        """Ask it to end after the message in hand. The first cause stays."""
+    def request_stop(self, cause: CancelCause, *, is_final: bool = True) -> None:
+        """Ask it to end after the message in hand. The first cause stays.
+
+        Args:
+            cause: Who, why, through what.
+            is_final: Whether no other incarnation will come.
+        """
         if self.stopping is None:
             self.stopping = cause
-            self.address.mailbox.request_stop(cause)
+            self.address.mailbox.request_stop(cause, is_final=is_final)
             if self._on_stopping is not None:
                 self._on_stopping.set()
 

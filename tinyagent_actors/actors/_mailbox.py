@@ -204,11 +204,16 @@ class Mailbox:
                 del self.control[place]
                 return
 
-    def request_stop(self, cause: CancelCause) -> None:
-        """Make the reader end after the message in hand. The first cause stays."""
+    def request_stop(self, cause: CancelCause, *, is_final: bool = True) -> None:
+        """Make the reader end after the message in hand. The first cause stays.
+
+        Args:
+            cause: Who, and why.
+            is_final: Whether no other incarnation will read; else work is taken all the same, for the next one.
+        """
         if self.stopping is None:
             self.stopping = cause
-            self.takes_work = False
+            self.takes_work = not is_final
             self._wake()
 
     def _wake(self) -> None:
@@ -280,10 +285,11 @@ class Mailbox:
         return True
 
     def renew(self) -> None:
-        """Make ready for the next incarnation: queued work stays; control was meant for the one that ended.
+        """Make ready for the next incarnation: queued work stays; control, and a stop, were meant for the one that ended.
 
         One that was given up and still waits here wakes, and finds that its messages have ended.
         """
+        self.stopping = None
         self.control.clear()
         self._wake()
 

@@ -3,9 +3,10 @@
 from tinyagent_actors.supervision._child import ChildCount, ChildInfo, ChildState
 from tinyagent_actors.supervision._child_runner import CLEANUP_GRACE
 from tinyagent_actors.supervision._decisions import RestartWindow, Strategy, is_restarted
+from tinyagent_actors.supervision._options import SupervisorOptions
 from tinyagent_actors.supervision._ref import SupervisorRef
 from tinyagent_actors.supervision._spec import run_supervisor, supervisor
-from tinyagent_actors.supervision._supervisor import SupervisorOptions, abandon
+from tinyagent_actors.supervision._supervisor import abandon
 
 __all__ = [
     "CLEANUP_GRACE",

@@ -56,17 +56,24 @@ class Administration:
         """Undo a start: the child ends, and the spec that came with the order goes."""
         child.is_dropped = child.is_addition
         child.on_started = None
-        if child.state != "stopped":
-            self._runner.stop(child, cause)
-        elif child.is_dropped:
+        if child.address.is_gone and child.is_dropped:
             self._children.forget(child)
+        self.end(child, cause)
+
+    def end(self, child: Child, cause: CancelCause) -> None:
+        """Let a child end for good: asked to stop if it runs, at once if it waits to be started."""
+        child.is_to_start = False
+        if child.cell is not None:
+            self._runner.stop(child, cause)
+        elif not child.address.is_gone:
+            self._children.end(child)
 
     def _start(self, spec: ChildSpec, slot: ReplySlot) -> None:
         known = self._children.named(spec.name)
         if known is not None:
             slot.fail(
                 AlreadyPresentError(self.path, spec.name)
-                if known.cell is None
+                if known.state == "stopped"
                 else AlreadyStartedError(self.path, spec.name, known.ref)
             )
         elif not slot.is_withdrawn:
@@ -98,7 +105,7 @@ class Administration:
             slot.resolve(None)
         else:
             child.on_ended.append(slot)
-            self._runner.stop(child, cause)
+            self.end(child, cause)
 
     def _delete(self, name: str, slot: ReplySlot) -> None:
         child = self._children.named(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Literal, TypeAlias
 
 import attrs
 
@@ -10,13 +11,16 @@ from tinyagent_actors.actors import CancelCause
 from tinyagent_actors.supervision._child import Child
 from tinyagent_actors.supervision._child_runner import ChildRunner
 
+Progress: TypeAlias = Literal["busy", "done"]
+
 
 @attrs.define(eq=False)
 class Agenda:
     """Children to be stopped, the last one first (S14), then children to be started, the first one first.
 
     One at a time: the next is begun when the one before has ended, or has started. A start-up has only starts, a shutdown
-    only stops; a group that is restarted has its stops, then its starts.
+    only stops; a group that is restarted has its stops, then its starts. Whoever takes a child's `is_to_start` away takes
+    its start off the agenda.
     """
 
     _runner: ChildRunner
@@ -28,26 +32,36 @@ class Agenda:
     """The next is the first."""
     _begun: Child | None = attrs.field(default=None, init=False)
     """The one that was started last, for which the next has to wait."""
+    progress: Progress = attrs.field(default="busy", init=False)
+    """How far it had come when it was advanced last."""
 
-    def advance(self) -> bool:
-        """Take the next step if the one before is done; whether nothing is left to do."""
-        while self._to_stop and self._to_stop[-1].state == "stopped":
+    def __attrs_post_init__(self) -> None:
+        for child in self._to_start:
+            child.is_to_start = True
+
+    def is_to_stop(self, child: Child) -> bool:
+        """Whether it has to end before this agenda goes on to its starts."""
+        return child.cell is not None and child in self._to_stop
+
+    def advance(self) -> Progress:
+        """Take the next step if the one before is done."""
+        self.progress = "busy" if self._takes_a_step() else "done"
+        return self.progress
+
+    def _takes_a_step(self) -> bool:
+        """Begin what can be begun; whether something is under way."""
+        while self._to_stop and self._to_stop[-1].cell is None:
             self._to_stop.pop()
         if self._to_stop:
             assert self._cause is not None  # whoever wants stops says why
             self._runner.stop(self._to_stop[-1], self._cause)
-            return False
-        if self._begun is not None and self._begun.state in ("starting", "stopping"):
-            return False
-        if not self._to_start:
             return True
-        self._begun = self._to_start.popleft()
-        self._runner.start(self._begun)
+        if self._begun is not None and self._begun.state in ("starting", "stopping"):
+            return True
+        while self._to_start:
+            child = self._to_start.popleft()
+            if child.is_to_start:
+                self._begun = child
+                self._runner.start(child)
+                return True
         return False
-
-    def drop(self, child: Child) -> bool:
-        """Start that child no more; False if there was nothing to drop, because it was begun or is no matter of this agenda."""
-        if child not in self._to_start:
-            return False
-        self._to_start.remove(child)
-        return True

@@ -8,7 +8,8 @@ import attrs
 
 from tinyagent_actors.actors import ActorRef, Address, CancelCause, Cell, ChildSpec, ReplySlot
 
-ChildState: TypeAlias = Literal["starting", "running", "stopping", "stopped"]
+ChildState: TypeAlias = Literal["starting", "running", "stopping", "restarting", "stopped"]
+"""`restarting`: it has ended and will be started again, when its turn comes. `stopped`: it will not, unless it is ordered."""
 
 
 @attrs.frozen
@@ -49,6 +50,8 @@ class Child:
     """Who waits for its end."""
     is_addition: bool = False
     """Whether `start_child` brought its spec, which so goes with a start that fails or is rolled back."""
+    is_to_start: bool = False
+    """Whether its start stands on the agenda: if it runs, it is stopped first."""
     is_dropped: bool = False
     """Whether its spec goes when it has ended."""
     cause: int | None = None

@@ -34,10 +34,14 @@ class ChildRunner:
     """Where children run."""
     timers: ChildTimers = attrs.field(factory=ChildTimers, init=False)
 
+    def path_of(self, name: str) -> str:
+        """Give the path of a child of that name."""
+        return f"{self._context.path.rstrip('/')}/{name}"
+
     def new_address(self, spec: ChildSpec) -> Address:
         """Give a place for a child, with an empty mailbox and a uid of its own."""
         runtime = self._context.runtime
-        path = f"{self._context.path.rstrip('/')}/{spec.name}"
+        path = self.path_of(spec.name)
         mailbox, opener = spec.new_mailbox(path, runtime), self._open_children
         return Address(
             path,
@@ -56,7 +60,7 @@ class ChildRunner:
         cell = child.cell = address.cell = Cell(address, address.incarnation)
         cell.event = self._context.cell.event if child.cause is None else child.cause
         child.state = "starting"
-        child.is_dying = False
+        child.is_dying = child.is_to_start = False
         address.mailbox.renew()
         context = ActorContext(child.ref, cell)
         cell.spawn(self.nursery, spec.run, context)
@@ -70,7 +74,7 @@ class ChildRunner:
         is_starting = child.state == "starting"
         child.state = "stopping"
         child.stop_cause = cause
-        cell.request_stop(cause)
+        cell.request_stop(cause, is_final=not child.is_to_start)
         if cell.cancelling is not None:
             self.await_end(child)
         elif child.spec.shutdown == "kill":

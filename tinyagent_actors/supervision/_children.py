@@ -49,6 +49,8 @@ class Children:
 
     def end(self, child: Child) -> None:
         """Let a child be gone: its mailbox closes, its spec stays unless it is temporary or was dropped."""
+        child.state = "stopped"
+        child.is_to_start = False
         child.address.retire()
         if child.is_dropped or child.spec.restart == "temporary":
             self.forget(child)
@@ -62,6 +64,6 @@ class Children:
     def end_all(self) -> None:
         """Let them all be gone, whatever they were at."""
         for child in tuple(self):
-            child.state, child.cell = "stopped", None
+            child.cell = None
             if not child.address.is_gone:
                 self.end(child)

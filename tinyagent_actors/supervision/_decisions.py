@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Final, Literal, TypeAlias
+from collections.abc import Sequence
+from typing import Final, Literal, TypeAlias, TypeVar, get_args
 
 import attrs
 
 from tinyagent_actors._errors import RestartPolicy, SpecError
 from tinyagent_actors.actors import Exit, RestartType, check_seconds
 
-Strategy: TypeAlias = Literal["one_for_one"]
-STRATEGIES: Final[tuple[Strategy, ...]] = ("one_for_one",)
+Strategy: TypeAlias = Literal["one_for_one", "one_for_all", "rest_for_one"]
+STRATEGIES: Final[tuple[Strategy, ...]] = get_args(Strategy)
+
+MemberT = TypeVar("MemberT")
 
 
 def is_restarted(restart: RestartType, exit: Exit, policy: RestartPolicy) -> bool:  # noqa: A002  # the field term
@@ -32,6 +35,22 @@ def is_counted(exit: Exit) -> bool:  # noqa: A002  # the field term
     bound of its own (`redeliver`), so one poison message costs one restart of the intensity, however often it is tried.
     """
     return exit.deliveries == 1
+
+
+def group_of(strategy: Strategy, children: Sequence[MemberT], failed: MemberT) -> Sequence[MemberT]:
+    """Give whom the restart of `failed` concerns, itself included, in start order (S01, S02, S03)."""
+    if strategy == "one_for_all":
+        return children
+    place = children.index(failed)
+    return children[place:] if strategy == "rest_for_one" else children[place : place + 1]
+
+
+def is_restarted_along(restart: RestartType, *, is_alive: bool) -> bool:
+    """Whether a child is started again because one of its group is: not if it is temporary (S07), nor if it had ended before.
+
+    What was stopped by order, or had done its work, is not brought back by the crash of a sibling. (OTP does bring it back.)
+    """
+    return is_alive and restart != "temporary"
 
 
 @attrs.define(eq=False)

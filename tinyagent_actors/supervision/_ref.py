@@ -94,7 +94,8 @@ class SupervisorRef(ActorRef):
             StartTimeoutError: It had not started after its `start_timeout`.
             AlreadyStartedError: A child of that name runs.
             AlreadyPresentError: A child of that name is kept, stopped.
-            AskCycleError: The caller is a child of this supervisor that is itself still starting, or stands below one.
+            AskCycleError: The caller is a child of this supervisor that is itself still starting, or stands below one; or
+                the supervisor restarts a group, and waits for the caller to end.
             SupervisorStoppingError: The supervisor is stopping.
             ActorStoppedError: It is gone.
         """
@@ -112,7 +113,7 @@ class SupervisorRef(ActorRef):
         Cancelling the wait: the stop goes on.
 
         Raises:
-            AskCycleError: The caller stands below this supervisor, which is starting and waits for it.
+            AskCycleError: The caller stands below this supervisor, which is starting, or restarts a group, and waits for it.
             ChildNotFoundError: There is no such child; a ref of somebody else's is none.
             SupervisorStoppingError: The supervisor is stopping.
             ActorStoppedError: It is gone.
@@ -134,7 +135,7 @@ class SupervisorRef(ActorRef):
             ChildNotFoundError: There is no such child.
             ChildRunningError: It runs.
             StartFailedError: It failed to start; its spec is kept.
-            AskCycleError: The caller stands below this supervisor, which is starting and waits for it.
+            AskCycleError: The caller stands below this supervisor, which is starting, or restarts a group, and waits for it.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         return await self._order(RestartChild(name, self._slot()))
@@ -145,18 +146,23 @@ class SupervisorRef(ActorRef):
         Raises:
             ChildNotFoundError: There is no such child.
             ChildRunningError: It runs.
-            AskCycleError: The caller stands below this supervisor, which is starting and waits for it.
+            AskCycleError: The caller stands below this supervisor, which is starting, or restarts a group, and waits for it.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         await self._order(DeleteChild(name, self._slot()))
 
     def _refuse_circle(self, order: Mutation) -> None:
-        """Refuse an order of an actor that has not started, if it could not be carried out before it has."""
+        """Refuse an order that has to wait for its own caller: to have started, or to have ended."""
         caller, supervisor = living_cell(self.address.runtime), self._supervisor()
-        if caller is None or caller.has_started:
+        if caller is None:
             return
-        is_own = caller.address.owner is supervisor
-        if (is_own and isinstance(order, StartChild)) or (supervisor.is_starting and caller.is_below(self.path)):
+        if caller.has_started:
+            is_own_end = isinstance(order, TerminateChild) and caller.is_below(supervisor.path_of(order.name))
+            is_circle = not is_own_end and supervisor.waits_for_end_of(caller)
+        else:
+            is_own_start = isinstance(order, StartChild) and caller.address.owner is supervisor
+            is_circle = is_own_start or (supervisor.is_busy and caller.is_below(self.path))
+        if is_circle:
             raise AskCycleError((caller.path, self.path, caller.path))
 
     def _name_of(self, child: str | ActorRef) -> str:

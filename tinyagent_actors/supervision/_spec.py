@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from tinyagent_actors._errors import SpecError
 from tinyagent_actors.actors import ActorContext, ChildLike, ChildSpec, RestartType, Shutdown, to_child_specs
 from tinyagent_actors.supervision._decisions import STRATEGIES, Strategy, check_intensity
+from tinyagent_actors.supervision._options import SupervisorOptions
 from tinyagent_actors.supervision._ref import SupervisorRef
-from tinyagent_actors.supervision._supervisor import Supervisor, SupervisorOptions
+from tinyagent_actors.supervision._supervisor import Supervisor
 
 
 def supervisor(
@@ -24,12 +25,14 @@ def supervisor(
     """Give the spec of a supervisor with these children.
 
     A supervisor starts its static children in order, one after the other, and stops them in reverse. A child that ends by
-    itself is started again as its restart type says; if that happens more than `max_restarts` times within
-    `max_seconds`, the supervisor stops all its children and gives up, and its own supervisor applies its strategy.
+    itself is started again as its restart type says, and others with it as the strategy says; if that happens more than
+    `max_restarts` times within `max_seconds`, the supervisor stops all its children and gives up, and its own supervisor
+    applies its strategy.
 
     Args:
         name: Its name; its children's paths are below it.
-        strategy: `one_for_one`: only the child that ended is started again.
+        strategy: `one_for_one`: only the child that ended is started again. `one_for_all`: all others that run are stopped,
+            then all start again, in order. `rest_for_one`: so for those that stand after it.
         children: Specs, or what has one, such as an `AgentSpec`.
         max_restarts: How many restarts are allowed ...
         max_seconds: ... within how many seconds (a sliding window).

@@ -12,9 +12,20 @@ The parts, each in a file of its own, none of which waits either: `Children` kee
 after the other; `Administration` carries out the orders of callers; what is decided (who restarts, is that too often) are
 functions of values in `_decisions`. Here they meet: what came is told to the part that it concerns, and then the agenda
 takes its next step if it can. The agenda is the supervisor's mode: the start-up of the static children, nothing, the
-shutdown. A strategy that restarts more than the child that ended has only to say which, and to put their stops and
-starts on the agenda; a restart that is to come later is one more use of the child's timer; a child whose end is to end
-the others begins the shutdown.
+restart of a group, the shutdown. A restart that is to come later is one more use of the child's timer; a child whose end
+is to end the others begins the shutdown.
+
+Groups. A strategy that restarts more than the child that ended puts stops and starts on the agenda (`Restarts`): the
+group is stopped in reverse, one at a time, then started in order. Every member that is to come back bears `is_to_start`,
+so that its end, whichever way it comes, leads to `restarting` and not to another restart: one that crashed in the same
+tick, or while it was being stopped, or before its turn to be stopped, comes back with the others, once (S46, S47). An
+end that a member makes by itself is judged by its own restart type before it was asked, and not after. There is one
+agenda at a time. What makes a new one necessary in the middle, a start that fails (S23, S24), a member that is back and
+crashes again, an earlier sibling that widens the group, counts toward the intensity and *replaces* the agenda; the new
+one takes over what the old one had to stop and to start. A stop, a kill, a give-up replace it by the shutdown. What had ended
+before, by order or because its work was done, is no member: a crash does not undo what was meant. (OTP starts it again.)
+Orders wait until the group is back; but not those of an actor that the group waits for, which would wait for themselves.
+A bystander's mailbox goes on taking work while it is stopped: the stop is meant for its incarnation, not for the child.
 
 What ends slowly. Asked to stop, a child has its `shutdown` time; then it is cancelled and has `CLEANUP_GRACE`; then it is
 given up: its exit is told as `killed` and `abandoned`, its task stands among the leftovers, and the supervisor goes on
@@ -54,14 +65,15 @@ from tinyagent_actors._errors import (
     StartFailedError,
     SupervisorStoppingError,
 )
-from tinyagent_actors.actors import ActorContext, Address, CancelCause, Cell, ChildSpec, Exit, Mailbox, as_fact
+from tinyagent_actors.actors import ActorContext, Address, CancelCause, Cell, Exit, Mailbox, as_fact
 from tinyagent_actors.events import SubscriberFailedEvent, SupervisorGaveUpEvent
 from tinyagent_actors.supervision._administration import Administration
 from tinyagent_actors.supervision._agenda import Agenda
 from tinyagent_actors.supervision._child import Child
 from tinyagent_actors.supervision._child_runner import ChildRunner
 from tinyagent_actors.supervision._children import Children
-from tinyagent_actors.supervision._decisions import RestartWindow, Strategy, is_counted, is_restarted
+from tinyagent_actors.supervision._decisions import is_counted, is_restarted
+from tinyagent_actors.supervision._options import SupervisorOptions
 from tinyagent_actors.supervision._orders import (
     EndChild,
     Exited,
@@ -73,17 +85,7 @@ from tinyagent_actors.supervision._orders import (
     Started,
 )
 from tinyagent_actors.supervision._own_children import SupervisorBehind
-
-
-@attrs.frozen
-class SupervisorOptions:
-    """What `supervisor()` was given, checked."""
-
-    strategy: Strategy
-    max_restarts: int
-    max_seconds: float
-    children: tuple[ChildSpec, ...]
-
+from tinyagent_actors.supervision._restarts import Restarts
 
 OWN_CHILDREN: Final = SupervisorOptions("one_for_one", max_restarts=3, max_seconds=5.0, children=())
 """How the children that an actor starts itself are supervised."""
@@ -98,11 +100,11 @@ class Supervisor:
     children: Children = attrs.field(factory=Children, init=False)
     _runner: ChildRunner = attrs.field(init=False)
     _administration: Administration = attrs.field(init=False)
-    _window: RestartWindow = attrs.field(init=False)
+    _restarts: Restarts = attrs.field(init=False)
     _agenda: Agenda = attrs.field(init=False)
-    """What it is in the middle of: its start-up, then nothing, at last its shutdown."""
+    """What it is in the middle of: its start-up, then nothing or the restart of a group, at last its shutdown."""
     _queued: deque[Mutation] = attrs.field(factory=deque, init=False)
-    """Orders that came while it was starting."""
+    """Orders that came while it was starting, or restarted a group."""
     is_starting: bool = attrs.field(default=True, init=False)
     """Whether its static children do not all run yet."""
     _stopping: CancelCause | None = attrs.field(default=None, init=False)
@@ -120,7 +122,7 @@ class Supervisor:
     def __attrs_post_init__(self) -> None:
         self._runner = ChildRunner(self._context, self, self._open_children)
         self._administration = Administration(self.path, self.children, self._runner, self._lane.post)
-        self._window = RestartWindow(self._options.max_restarts, self._options.max_seconds)
+        self._restarts = Restarts(self.path, self._options, self.children, self._runner)
         static = [self.children.add(spec, self._runner.new_address(spec)) for spec in self._options.children]
         self._agenda = Agenda(self._runner, to_start=deque(static))
 
@@ -171,6 +173,23 @@ class Supervisor:
             order.slot.fail(SupervisorStoppingError(self.path))
         else:
             self._lane.post(order)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether orders have to wait: until the static children run, or until a group has been restarted."""
+        return self.is_starting or self._agenda.progress == "busy"
+
+    def path_of(self, name: str) -> str:
+        """Give the path of a child of that name."""
+        return self._runner.path_of(name)
+
+    def waits_for_end_of(self, cell: Cell) -> bool:
+        """Whether orders have to wait for the end of that actor, or of what it stands below: its group is being restarted."""
+        if self._stopping is not None or self._agenda.progress != "busy":
+            return False
+        name = cell.path.removeprefix(self.path_of("")).partition("/")[0]
+        child = self.children.named(name)
+        return child is not None and cell.is_below(child.address.path) and self._agenda.is_to_stop(child)
 
     def is_of(self, cell: Cell) -> bool:
         """Whether this is the body of that incarnation."""
@@ -229,15 +248,16 @@ class Supervisor:
 
     def _go_on(self) -> None:
         """Take the next step of what is done one after the other; if there is none, that is over."""
-        if not self._agenda.advance():
+        if self._agenda.advance() == "busy":
             return
         if self._stopping is not None:
             self._is_done = not self._behind
-        elif self.is_starting:
+            return
+        if self.is_starting:
             self.is_starting = False
             self._context.started()
-            while self._queued:
-                self._administration.carry_out(self._queued.popleft())
+        while self._queued:
+            self._administration.carry_out(self._queued.popleft())
 
     def _handle(self, order: Order) -> None:
         match order:
@@ -255,7 +275,7 @@ class Supervisor:
                 self._on_roll_back(address, cause)
             case _ if self._stopping is not None:
                 order.slot.fail(SupervisorStoppingError(self.path))
-            case _ if self.is_starting:
+            case _ if self.is_busy:
                 self._queued.append(order)
             case _:
                 self._administration.carry_out(order)
@@ -286,12 +306,8 @@ class Supervisor:
 
     def _on_end_child(self, address: Address, cause: CancelCause) -> None:
         child = self.children.at(address)
-        if child is None:
-            return
-        if self._agenda.drop(child):
-            self.children.end(child)
-        else:
-            self._runner.stop(child, cause)
+        if child is not None:
+            self._administration.end(child, cause)
 
     def _on_roll_back(self, address: Address, cause: CancelCause) -> None:
         child = self.children.at(address)
@@ -307,7 +323,9 @@ class Supervisor:
         child.cause = cell.event
         if exit.abandoned:
             self._given_up = [*(before for before in self._given_up if before.has_task), cell]
-        if self._stopping is not None or state == "stopping":
+        if state == "stopping" and child.is_to_start and not exit.is_meant and exit.fatal is None:
+            child.state = "restarting"
+        elif self._stopping is not None or state == "stopping":
             self.children.end(child)
         elif exit.is_ignored:
             slot = child.take_on_started()
@@ -317,7 +335,10 @@ class Supervisor:
         elif state == "starting" and child.is_new:
             self._start_failed(child, exit)
         elif is_restarted(child.spec.restart, exit, self._classify(child, exit)):
-            self._restart(child, exit)
+            if child.is_to_start:
+                child.state = "restarting"  # its group is being restarted, and it ended before its turn to be stopped
+            else:
+                self._restart(child, exit)
         else:
             self.children.end(child)
 
@@ -331,8 +352,8 @@ class Supervisor:
             return "default"
 
     def _restart(self, child: Child, exit: Exit) -> None:  # noqa: A002  # the field term
-        if not is_counted(exit) or self._window.allows(trio.current_time()):
-            self._runner.start(child)
+        if not is_counted(exit) or self._restarts.is_allowed(trio.current_time()):
+            self._agenda = self._restarts.begin(child, self._agenda)
         else:
             self.children.end(child)
             self._give_up(exit)
@@ -362,6 +383,10 @@ class Supervisor:
 
     def _begin_stopping(self, cause: CancelCause) -> None:
         self._stopping = cause
+        for child in tuple(self.children):
+            child.is_to_start = False
+            if child.cell is None and not child.address.is_gone:
+                self.children.end(child)
         self._agenda = Agenda(self._runner, to_stop=list(self.children), cause=cause)
         self._refuse_queued()
 

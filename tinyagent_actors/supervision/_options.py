@@ -1,0 +1,18 @@
+"""SupervisorOptions: what `supervisor()` was given."""
+
+from __future__ import annotations
+
+import attrs
+
+from tinyagent_actors.actors import ChildSpec
+from tinyagent_actors.supervision._decisions import Strategy
+
+
+@attrs.frozen
+class SupervisorOptions:
+    """What `supervisor()` was given, checked."""
+
+    strategy: Strategy
+    max_restarts: int
+    max_seconds: float
+    children: tuple[ChildSpec, ...]
