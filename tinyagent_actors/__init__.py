@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from tinyagent_actors.actors import (
         ActorContext,
         ActorRef,
+        Backoff,
         CancelCause,
         ChildSpec,
         Down,
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     from tinyagent_actors.events import (
         ActorCrashedEvent,
         ActorRestartedEvent,
+        ActorRestartScheduledEvent,
         ActorStartedEvent,
         ActorStoppedEvent,
         AgentEndEvent,
@@ -120,10 +122,10 @@ _NAMES = {
         RestartIntensityExceededError RunError SpecError StartFailedError StartTimeoutError SubscriberTooSlowError
         SupervisionError SupervisorStoppingError SystemFailedError TinyAgentError ToolDefinitionError ToolError
         ToolTimeoutError TurnLimitError ValueShapeError""",
-    "actors": """ActorContext ActorRef CancelCause ChildSpec Down Exit Ignore Leftovers Monitor Publication ReplySlot Via block
+    "actors": """ActorContext ActorRef Backoff CancelCause ChildSpec Down Exit Ignore Leftovers Monitor Publication ReplySlot Via block
         conflate""",
     "agents": "Agent AgentOptions AgentRef AgentSpec AgentState Limits",
-    "events": """ActorCrashedEvent ActorRestartedEvent ActorStartedEvent ActorStoppedEvent AgentEndEvent AgentStartEvent
+    "events": """ActorCrashedEvent ActorRestartScheduledEvent ActorRestartedEvent ActorStartedEvent ActorStoppedEvent AgentEndEvent AgentStartEvent
         DeadLetterEvent Event Gap MessageEndEvent MessageStartEvent MessageUpdateEvent StreamEnd StreamStart
         SupervisorGaveUpEvent SystemStoppedEvent TextDelta ThinkingDelta ToolCallDelta ToolExecutionEndEvent
         ToolExecutionStartEvent ToolExecutionUpdateEvent TurnEndEvent TurnStartEvent""",
@@ -142,6 +144,7 @@ __all__ = [
     "ActorDiedError",
     "ActorError",
     "ActorRef",
+    "ActorRestartScheduledEvent",
     "ActorRestartedEvent",
     "ActorStartedEvent",
     "ActorStoppedError",
@@ -161,6 +164,7 @@ __all__ = [
     "AlreadyStartedError",
     "AskCycleError",
     "AssistantMessage",
+    "Backoff",
     "CancelCause",
     "ChildNotFoundError",
     "ChildRunningError",

@@ -22,6 +22,7 @@ from tests._kernel import (
 )
 from tinyagent_actors import (
     ActorRef,
+    ActorStoppedEvent,
     RestartIntensityExceededError,
     SupervisorGaveUpEvent,
     SupervisorRef,
@@ -194,3 +195,23 @@ async def test_a_bystander_that_is_a_supervisor_comes_back_whole() -> None:
         assert (inner_ref.incarnation, (await x.wait_stopped()).reason) == (2, "shutdown")
         assert await (await inner_ref.start_child(child("z"))).ask("new") == "new"
         assert incarnations(inner_ref) == "x1 y1 z1"
+
+
+async def test_the_report_of_a_group_restart() -> None:
+    """S68: who crashed, who was stopped for it, by whom and why, who is back: in order, each caused by the event before it."""
+    async with open_system() as system, system.subscribe("team/**") as events:
+        team = await start_team(system, "rest_for_one", child("a"), child("b"), child("c"))
+        team.child("b").kill("a test")
+        await settle()
+        report = told(events)[4:]
+
+        crashed, stopped, b, c = report
+        assert [(event.type, event.path, event.incarnation) for event in report] == [
+            ("actor_crashed", "/team/b", 1),
+            ("actor_stopped", "/team/c", 1),
+            ("actor_restarted", "/team/b", 2),
+            ("actor_restarted", "/team/c", 2),
+        ]
+        assert isinstance(stopped, ActorStoppedEvent)
+        assert (stopped.by, stopped.why, stopped.source) == ("/team", "'b' is restarted (rest_for_one)", "strategy")
+        assert (b.cause, c.cause) == (crashed.seq, stopped.seq)

@@ -1,6 +1,7 @@
 """Actors: mailboxes, refs, contexts, exits, the event bus, and what several layers above write to."""
 
 from tinyagent_actors.actors._address import Address, OwnChildren, Owner
+from tinyagent_actors.actors._backoff import Backoff
 from tinyagent_actors.actors._bus import EventBus
 from tinyagent_actors.actors._cell import Body, Cell
 from tinyagent_actors.actors._context import ActorContext, MessageIterator
@@ -31,6 +32,7 @@ from tinyagent_actors.actors._spec import (
     HasChildSpec,
     RestartType,
     Shutdown,
+    check_backoff,
     check_seconds,
     classify_by_error,
     to_child_spec,
@@ -46,6 +48,7 @@ __all__ = [
     "ActorContext",
     "ActorRef",
     "Address",
+    "Backoff",
     "Body",
     "CancelCause",
     "Cell",
@@ -86,6 +89,7 @@ __all__ = [
     "WaitGraph",
     "as_fact",
     "block",
+    "check_backoff",
     "check_name",
     "check_seconds",
     "classify_by_error",

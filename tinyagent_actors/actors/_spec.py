@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, get_
 import attrs
 
 from tinyagent_actors._errors import RestartPolicy, SpecError
+from tinyagent_actors.actors._backoff import Backoff
 from tinyagent_actors.actors._exit import Exit, as_fact
 from tinyagent_actors.actors._mailbox import DEFAULT_CAPACITY, Mailbox, OverflowPolicy
 from tinyagent_actors.actors._name import check_name
@@ -96,6 +97,16 @@ def _check_redeliver(_spec: object, _field: object, value: Any) -> None:
         raise SpecError("redeliver", f"must be a whole number of at least 0, is {value!r}")
 
 
+def check_backoff(_owner: object, _field: object, value: Any) -> None:
+    """Refuse what is neither a `Backoff` nor None.
+
+    Raises:
+        SpecError: It is something else.
+    """
+    if value is not None and not isinstance(value, Backoff):
+        raise SpecError("backoff", f"must be a Backoff or None, is {value!r}")
+
+
 def _check_ref_type(_spec: object, _field: object, value: Any) -> None:
     if not (isinstance(value, type) and issubclass(value, ActorRef)):
         raise SpecError("ref_type", f"must be ActorRef or a class derived from it, is {value!r}")
@@ -141,6 +152,8 @@ class ChildSpec:
     ref_type: type[ActorRef] = attrs.field(default=ActorRef, validator=_check_ref_type, kw_only=True)
     classify: Classify = attrs.field(default=classify_by_error, kw_only=True)
     """How an exit is restarted, where it is restarted at all."""
+    backoff: Backoff | None = attrs.field(default=None, validator=check_backoff, kw_only=True)
+    """How long to wait before a restart; None: as its supervisor does."""
 
     def run(self, ctx: ActorContext) -> Awaitable[object]:
         """Begin an incarnation: take its name, and call the function.

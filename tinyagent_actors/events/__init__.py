@@ -3,6 +3,7 @@
 from tinyagent_actors.events._actor import (
     ActorCrashedEvent,
     ActorRestartedEvent,
+    ActorRestartScheduledEvent,
     ActorStartedEvent,
     ActorStoppedEvent,
     DeadLetterEvent,
@@ -47,6 +48,7 @@ from tinyagent_actors.events._tool import (
 
 __all__ = [
     "ActorCrashedEvent",
+    "ActorRestartScheduledEvent",
     "ActorRestartedEvent",
     "ActorStartedEvent",
     "ActorStoppedEvent",

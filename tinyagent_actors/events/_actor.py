@@ -29,6 +29,20 @@ class ActorRestartedEvent(Event):
 
 
 @attrs.frozen(kw_only=True)
+class ActorRestartScheduledEvent(Event):
+    """An actor that ended will be started again, after a back-off."""
+
+    type: ClassVar[Literal["actor_restart_scheduled"]] = "actor_restart_scheduled"
+
+    incarnation: int
+    """The one that ended."""
+    seconds: float
+    """How long it waits."""
+    failures: int
+    """How often it ended in a row without a quiet period between, this time included."""
+
+
+@attrs.frozen(kw_only=True)
 class _ExitEvent(Event):
     incarnation: int
     reason: str

@@ -2,7 +2,7 @@
 
 from tinyagent_actors.supervision._child import ChildCount, ChildInfo, ChildState
 from tinyagent_actors.supervision._child_runner import CLEANUP_GRACE
-from tinyagent_actors.supervision._decisions import RestartWindow, Strategy, is_restarted
+from tinyagent_actors.supervision._decisions import RestartWindow, Strategy, backoff_seconds, is_restarted
 from tinyagent_actors.supervision._options import SupervisorOptions
 from tinyagent_actors.supervision._ref import SupervisorRef
 from tinyagent_actors.supervision._spec import run_supervisor, supervisor
@@ -18,6 +18,7 @@ __all__ = [
     "SupervisorOptions",
     "SupervisorRef",
     "abandon",
+    "backoff_seconds",
     "is_restarted",
     "run_supervisor",
     "supervisor",

@@ -66,6 +66,7 @@ class Administration:
         if child.cell is not None:
             self._runner.stop(child, cause)
         elif not child.address.is_gone:
+            self._runner.timers.disarm(child)
             self._children.end(child)
 
     def _start(self, spec: ChildSpec, slot: ReplySlot) -> None:
@@ -89,6 +90,7 @@ class Administration:
             child.address = self._runner.new_address(child.spec)
             child.is_new = True
             child.is_addition = False
+            child.failures = 0
             self._start_for(child, slot)
 
     def _start_for(self, child: Child, slot: ReplySlot) -> None:

@@ -11,7 +11,8 @@ from tinyagent_actors.actors import CancelCause
 from tinyagent_actors.supervision._child import Child
 from tinyagent_actors.supervision._child_runner import ChildRunner
 
-Progress: TypeAlias = Literal["busy", "done"]
+Progress: TypeAlias = Literal["busy", "waiting", "done"]
+"""`waiting`: nothing is under way; the starts wait for the end of a back-off."""
 
 
 @attrs.define(eq=False)
@@ -19,7 +20,7 @@ class Agenda:
     """Children to be stopped, the last one first (S14), then children to be started, the first one first.
 
     One at a time: the next is begun when the one before has ended, or has started. A start-up has only starts, a shutdown
-    only stops; a group that is restarted has its stops, then its starts. Whoever takes a child's `is_to_start` away takes
+    only stops; a group that is restarted has its stops, then its starts, which may wait for a back-off. Whoever takes a child's `is_to_start` away takes
     its start off the agenda.
     """
 
@@ -30,6 +31,8 @@ class Agenda:
     """Why those are stopped."""
     _to_start: deque[Child] = attrs.field(factory=deque, kw_only=True)
     """The next is the first."""
+    _waits_for: list[Child] = attrs.field(factory=list, kw_only=True)
+    """Those whose back-off holds all the starts."""
     _begun: Child | None = attrs.field(default=None, init=False)
     """The one that was started last, for which the next has to wait."""
     progress: Progress = attrs.field(default="busy", init=False)
@@ -45,23 +48,24 @@ class Agenda:
 
     def advance(self) -> Progress:
         """Take the next step if the one before is done."""
-        self.progress = "busy" if self._takes_a_step() else "done"
+        self.progress = self._step()
         return self.progress
 
-    def _takes_a_step(self) -> bool:
-        """Begin what can be begun; whether something is under way."""
+    def _step(self) -> Progress:
         while self._to_stop and self._to_stop[-1].cell is None:
             self._to_stop.pop()
         if self._to_stop:
             assert self._cause is not None  # whoever wants stops says why
             self._runner.stop(self._to_stop[-1], self._cause)
-            return True
+            return "busy"
         if self._begun is not None and self._begun.state in ("starting", "stopping"):
-            return True
+            return "busy"
+        if any(child.state == "restarting" and child.due is not None for child in self._waits_for):
+            return "waiting"
         while self._to_start:
             child = self._to_start.popleft()
             if child.is_to_start:
                 self._begun = child
                 self._runner.start(child)
-                return True
-        return False
+                return "busy"
+        return "done"

@@ -9,7 +9,8 @@ import attrs
 from tinyagent_actors.actors import ActorRef, Address, CancelCause, Cell, ChildSpec, ReplySlot
 
 ChildState: TypeAlias = Literal["starting", "running", "stopping", "restarting", "stopped"]
-"""`restarting`: it has ended and will be started again, when its turn comes. `stopped`: it will not, unless it is ordered."""
+"""`restarting`: it has ended and will be started again, when its back-off is over or its turn comes. `stopped`: it will not,
+unless it is ordered."""
 
 
 @attrs.frozen
@@ -60,7 +61,11 @@ class Child:
     is_dying: bool = False
     """Whether it was cancelled and has its time to clean up."""
     due: float | None = None
-    """When its timer is due: of starting, of stopping, or of dying; it has one at a time."""
+    """When its timer is due: of starting, of stopping, of dying, or of its back-off; it has one at a time."""
+    failures: int = 0
+    """How often it has ended in a row, as its back-off counts."""
+    started_at: float | None = None
+    """When its incarnation had started, if that matters to its back-off."""
 
     def take_on_started(self) -> ReplySlot | None:
         """Give who waits for its start, once."""

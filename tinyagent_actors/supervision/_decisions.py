@@ -9,10 +9,13 @@ from typing import Final, Literal, TypeAlias, TypeVar, get_args
 import attrs
 
 from tinyagent_actors._errors import RestartPolicy, SpecError
-from tinyagent_actors.actors import Exit, RestartType, check_seconds
+from tinyagent_actors.actors import Backoff, Exit, RestartType, check_seconds
 
 Strategy: TypeAlias = Literal["one_for_one", "one_for_all", "rest_for_one"]
 STRATEGIES: Final[tuple[Strategy, ...]] = get_args(Strategy)
+
+_MOST_DOUBLINGS: Final = 1_000
+"""More would leave the range of floats."""
 
 MemberT = TypeVar("MemberT")
 
@@ -51,6 +54,22 @@ def is_restarted_along(restart: RestartType, *, is_alive: bool) -> bool:
     What was stopped by order, or had done its work, is not brought back by the crash of a sibling. (OTP does bring it back.)
     """
     return is_alive and restart != "temporary"
+
+
+def backoff_seconds(backoff: Backoff, failures: int, random: float) -> float:
+    """Give how long a child waits for its restart (S27).
+
+    Args:
+        backoff: The rule.
+        failures: How often it failed in a row before this time.
+        random: A number from 0 to 1, which nobody foresees.
+
+    Example:
+        >>> [backoff_seconds(Backoff(1, 10, jitter=0), failures, 0.5) for failures in range(6)]
+        [1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
+    """
+    seconds = min(backoff.min_seconds * 2.0 ** min(failures, _MOST_DOUBLINGS), backoff.max_seconds)
+    return seconds * (1 + backoff.jitter * random)
 
 
 @attrs.define(eq=False)

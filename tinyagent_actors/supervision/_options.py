@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from tinyagent_actors.actors import ChildSpec
+from tinyagent_actors.actors import Backoff, ChildSpec
 from tinyagent_actors.supervision._decisions import Strategy
 
 
@@ -16,3 +16,4 @@ class SupervisorOptions:
     max_restarts: int
     max_seconds: float
     children: tuple[ChildSpec, ...]
+    backoff: Backoff | None = None

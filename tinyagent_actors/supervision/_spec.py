@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tinyagent_actors._errors import SpecError
-from tinyagent_actors.actors import ActorContext, ChildLike, ChildSpec, RestartType, Shutdown, to_child_specs
+from tinyagent_actors.actors import (
+    ActorContext,
+    Backoff,
+    ChildLike,
+    ChildSpec,
+    RestartType,
+    Shutdown,
+    check_backoff,
+    to_child_specs,
+)
 from tinyagent_actors.supervision._decisions import STRATEGIES, Strategy, check_intensity
 from tinyagent_actors.supervision._options import SupervisorOptions
 from tinyagent_actors.supervision._ref import SupervisorRef
@@ -19,6 +28,7 @@ def supervisor(
     children: Iterable[ChildLike] = (),
     max_restarts: int = 3,
     max_seconds: float = 5.0,
+    backoff: Backoff | None = None,
     restart: RestartType = "permanent",
     shutdown: Shutdown = float("inf"),
 ) -> ChildSpec:
@@ -36,6 +46,8 @@ def supervisor(
         children: Specs, or what has one, such as an `AgentSpec`.
         max_restarts: How many restarts are allowed ...
         max_seconds: ... within how many seconds (a sliding window).
+        backoff: How long to wait before a child is started again; None: not at all, but where the child's spec or its error
+            says so. A group that is restarted is stopped at once, and starts again after the wait.
         restart: How the supervisor itself is restarted.
         shutdown: Seconds it gets to stop its subtree; ``inf``, the default, gives each child its own time.
 
@@ -52,7 +64,8 @@ def supervisor(
     if strategy not in STRATEGIES:
         raise SpecError("strategy", f"must be one of {', '.join(STRATEGIES)}, is {strategy!r}")
     check_intensity(max_restarts, max_seconds)
-    options = SupervisorOptions(strategy, max_restarts, max_seconds, to_child_specs(children))
+    check_backoff(None, None, backoff)
+    options = SupervisorOptions(strategy, max_restarts, max_seconds, to_child_specs(children), backoff)
     return ChildSpec(
         name,
         run_supervisor,

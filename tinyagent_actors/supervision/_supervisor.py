@@ -24,8 +24,15 @@ agenda at a time. What makes a new one necessary in the middle, a start that fai
 crashes again, an earlier sibling that widens the group, counts toward the intensity and *replaces* the agenda; the new
 one takes over what the old one had to stop and to start. A stop, a kill, a give-up replace it by the shutdown. What had ended
 before, by order or because its work was done, is no member: a crash does not undo what was meant. (OTP starts it again.)
-Orders wait until the group is back; but not those of an actor that the group waits for, which would wait for themselves.
+While the static children start, the restart of a group is postponed until they have, as in OTP, so that a start-up has an
+end. Orders wait until the group is back; but not those of an actor that the group waits for, which would wait for themselves.
 A bystander's mailbox goes on taking work while it is stopped: the stop is meant for its incarnation, not for the child.
+
+Back-off. A child that waits for its restart has no cell and a timer; its state is `restarting`. Its mailbox takes work, up
+to its capacity (S64). Under `one_for_one` the timer starts it; in a group the agenda holds its starts until no member's timer
+runs, and is then `waiting`, not busy: orders are carried out, and whoever ends the child whose wait holds the
+others lets them start. A wait is over at once where the child, or the supervisor, is stopped (S28): then there is no
+timer left that could start anything late.
 
 What ends slowly. Asked to stop, a child has its `shutdown` time; then it is cancelled and has `CLEANUP_GRACE`; then it is
 given up: its exit is told as `killed` and `abandoned`, its task stands among the leftovers, and the supervisor goes on
@@ -53,6 +60,7 @@ child could not be replaced).
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 import attrs
@@ -105,6 +113,8 @@ class Supervisor:
     """What it is in the middle of: its start-up, then nothing or the restart of a group, at last its shutdown."""
     _queued: deque[Mutation] = attrs.field(factory=deque, init=False)
     """Orders that came while it was starting, or restarted a group."""
+    _postponed: list[Callable[[], None]] = attrs.field(factory=list, init=False)
+    """Restarts of groups that wait for the end of the start-up."""
     is_starting: bool = attrs.field(default=True, init=False)
     """Whether its static children do not all run yet."""
     _stopping: CancelCause | None = attrs.field(default=None, init=False)
@@ -232,11 +242,10 @@ class Supervisor:
         """
         if self._lane.stopping is not None and self._stopping is None:
             self._begin_stopping(self._lane.stopping)
-        self._go_on()
         now = trio.current_time()
         while (child := self._runner.timers.take_due(now)) is not None:
-            if self._runner.is_given_up(child) and child.cell is not None:
-                abandon(child.cell)
+            self._on_due(child)
+        self._go_on()
         while (order := self._lane.take_control()) is not None:
             self._handle(order)
             self._go_on()
@@ -256,7 +265,12 @@ class Supervisor:
         if self.is_starting:
             self.is_starting = False
             self._context.started()
-        while self._queued:
+            for restart in self._postponed:
+                restart()
+            if self._postponed:
+                self._postponed.clear()
+                self._go_on()
+        while self._queued and not self.is_busy:
             self._administration.carry_out(self._queued.popleft())
 
     def _handle(self, order: Order) -> None:
@@ -290,9 +304,18 @@ class Supervisor:
         child.is_new = False
         if not child.is_dying:
             self._runner.timers.disarm(child)
+        if child.failures:
+            child.started_at = trio.current_time()
         slot = child.take_on_started()
         if slot is not None:
             slot.resolve(child.ref)
+
+    def _on_due(self, child: Child) -> None:
+        if child.state != "restarting":
+            if self._runner.is_given_up(child) and child.cell is not None:
+                abandon(child.cell)
+        elif not child.is_to_start:  # else the agenda starts it, now that it need wait no longer
+            self._runner.start(child)
 
     def _on_killed(self, cell: Cell) -> None:
         child = self.children.of(cell)
@@ -334,13 +357,24 @@ class Supervisor:
             self.children.end(child)
         elif state == "starting" and child.is_new:
             self._start_failed(child, exit)
-        elif is_restarted(child.spec.restart, exit, self._classify(child, exit)):
-            if child.is_to_start:
-                child.state = "restarting"  # its group is being restarted, and it ended before its turn to be stopped
-            else:
-                self._restart(child, exit)
+        elif not is_restarted(child.spec.restart, exit, policy := self._classify(child, exit)):
+            self.children.end(child)
+        elif child.is_to_start:
+            child.state = "restarting"  # its group is being restarted, and it ended before its turn to be stopped
+        elif self.is_starting and self._options.strategy != "one_for_one":
+            child.state = "restarting"
+            self._postponed.append(lambda: self._restart(child, cell, policy))
+        else:
+            self._restart(child, cell, policy)
+
+    def _restart(self, child: Child, cell: Cell, policy: RestartPolicy) -> None:
+        if child.is_to_start or child.address.is_gone or cell.exit is None:
+            return  # it comes back with another, or was ended while its restart was postponed
+        if not is_counted(cell.exit) or self._restarts.is_allowed():
+            self._agenda = self._restarts.begin(child, cell, policy, self._agenda)
         else:
             self.children.end(child)
+            self._give_up(cell.exit)
 
     def _classify(self, child: Child, exit: Exit) -> RestartPolicy:  # noqa: A002  # the field term
         """Ask the child's hook how to restart. One that fails is told, and changes nothing."""
@@ -350,13 +384,6 @@ class Supervisor:
             hook = f"classify of {child.address.path}"
             self._context.cell.publish(SubscriberFailedEvent, subscriber=hook, error=as_fact(error))
             return "default"
-
-    def _restart(self, child: Child, exit: Exit) -> None:  # noqa: A002  # the field term
-        if not is_counted(exit) or self._restarts.is_allowed(trio.current_time()):
-            self._agenda = self._restarts.begin(child, self._agenda)
-        else:
-            self.children.end(child)
-            self._give_up(exit)
 
     def _start_failed(self, child: Child, exit: Exit) -> None:  # noqa: A002  # the field term
         error = exit.error
@@ -386,6 +413,7 @@ class Supervisor:
         for child in tuple(self.children):
             child.is_to_start = False
             if child.cell is None and not child.address.is_gone:
+                self._runner.timers.disarm(child)
                 self.children.end(child)
         self._agenda = Agenda(self._runner, to_stop=list(self.children), cause=cause)
         self._refuse_queued()
