@@ -186,10 +186,11 @@ async def test_a_child_that_will_not_end_is_given_up_with_its_parent(
         parent = Parent(names=("one",), function=stuck)
         ref = await start(system, parent, restart="temporary", shutdown=shutdown)
         await ref.stop()
-        assert system.leftovers().names == ("actor /actor/one",)
+        left = system.leftovers().names
         ended = await ref.wait_stopped()
     stuck.released.set()
 
+    assert left == ("actor /actor/one",)
     assert ended.abandoned
 
 

@@ -71,6 +71,8 @@ class Cell:
     """Whose task may pull its messages: its own, until its end was told."""
     has_task: bool = attrs.field(default=False, init=False, repr=False)
     """Whether its task still runs, given up or not."""
+    awaits_children: bool = attrs.field(default=False, init=False, repr=False)
+    """Whether its body has ended, and it waits for what it has started below itself to end."""
     _failure: StartFailedError | None = attrs.field(default=None, init=False, repr=False)
     _context: ActorContext | None = attrs.field(default=None, init=False, repr=False)
     _ties: dict[Tie, None] | None = attrs.field(default=None, init=False, repr=False)
@@ -153,6 +155,7 @@ class Cell:
         children.stop(CancelCause(self.path, "their parent has ended", "shutdown"))
         if self.cancelling is not None:
             children.cancel(self.cancelling)
+        self.awaits_children = True
         with trio.CancelScope(shield=True):
             await children.wait_ended()
         if self.address.children is children:

@@ -217,7 +217,7 @@ class Supervisor:
                 self._runner.nursery = nursery
                 self._serve()
                 while not self._is_done:
-                    await self._wait()
+                    await self._serve_until_due()
                     self._serve()
                 if any(given_up.has_task for given_up in self._given_up):
                     self._let_go()
@@ -227,13 +227,18 @@ class Supervisor:
         if self._failure is not None:
             raise self._failure
 
-    async def _wait(self) -> None:
-        due = self._runner.timers.next_due()
-        if due == float("inf"):
-            await self._lane.wait()
-        else:
-            with trio.CancelScope(deadline=due):
+    async def _serve_until_due(self) -> None:
+        """Serve the lane until a timer is due, or all is over.
+
+        One scope for all that comes until then, whose deadline moves: a scope for each wait costs more than what it waits for.
+        """
+        with trio.CancelScope() as until_due:
+            while not self._is_done:
+                due = self._runner.timers.next_due()
+                if due != until_due.deadline:
+                    until_due.deadline = due
                 await self._lane.wait()
+                self._serve()
 
     def _serve(self) -> None:
         """Do all there is to do now: a stop, timers, orders, and mail that a supervisor has no use for.
@@ -448,11 +453,13 @@ class Supervisor:
 def abandon(cell: Cell) -> None:
     """Give up an actor that was cancelled and does not end, with everything below it.
 
-    Of a supervisor the leftovers name what holds it, not the supervisor itself.
+    Of a supervisor, and of an actor that waits for its own children, the leftovers name what holds it, not the actor itself.
     """
     behind = cell.address.children
+    is_held = behind is not None and cell.awaits_children
     if behind is not None:
         abandon(behind.cell)
     body = cell.address.body
-    is_held = isinstance(body, Supervisor) and body.is_of(cell) and body.abandon()
+    if isinstance(body, Supervisor) and body.is_of(cell):
+        is_held = body.abandon()
     cell.abandon(None if is_held else f"actor {cell.path}")
