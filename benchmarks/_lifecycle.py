@@ -239,4 +239,4 @@ def growth(ours: Timed, reference: Timed) -> float:
     """How much worse than bare tasks it grows from `FEW` to `MANY`; 1.0: alike."""
     taken = [[trio.run(timed, number) for timed in (ours, reference) for number in (FEW, MANY)] for _ in range(ROUNDS)]
     few, many, bare_few, bare_many = (statistics.median(column) for column in zip(*taken, strict=True))
-    return (many / few) / (bare_many / bare_few)
+    return float((many / few) / (bare_many / bare_few))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pickle
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import trio
@@ -21,6 +22,7 @@ from tinyagent_actors import (
     AlreadyRegisteredError,
     ChildNotFoundError,
     Down,
+    Exit,
     NotRegisteredError,
     SpecError,
     StartFailedError,
@@ -192,12 +194,15 @@ async def test_an_outsider_that_takes_the_name_in_between_wins() -> None:
     """S55, S56: then the restart has failed, which counts, and is tried again; the outsider keeps the name."""
     async with open_system() as system, system.subscribe("**") as events:
         outsider = await start(system, name="outsider")
-        spec = supervisor("team", max_restarts=5, restart="temporary", children=[child("db", register="db")])
-        team = await system.start_child(spec)
-        first = team.child("db")
-        await first.tell(ValueError("boom"))
-        await first.wait_stopped()
-        system.register("db", outsider)
+
+        def take_the_name(_exit: Exit) -> Literal["default"]:
+            with suppress(AlreadyRegisteredError):
+                system.register("db", outsider)
+            return "default"
+
+        db = child("db", register="db", classify=take_the_name)
+        team = await system.start_child(supervisor("team", max_restarts=5, restart="temporary", children=[db]))
+        await team.child("db").tell(ValueError("boom"))
         await team.wait_gone()
 
         assert system.whereis("db") == outsider

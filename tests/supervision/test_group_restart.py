@@ -37,17 +37,30 @@ from tinyagent_actors import (
 )
 
 
+async def crashing_at(ctx: ActorContext, notes: Notes, crashing: str, now: trio.Event) -> None:
+    """Note start and end; if it is one of those that crash, do that when all do, in the first incarnation."""
+    async with trio.open_nursery() as nursery:
+        if ctx.name in crashing and ctx.ref.incarnation == 1:
+            nursery.start_soon(raise_at, now, ctx.name)
+        await noted(ctx, notes)
+        nursery.cancel_scope.cancel()
+
+
+async def raise_at(now: trio.Event, name: str) -> None:
+    await now.wait()
+    raise ValueError(name)
+
+
 @pytest.mark.parametrize("crashing", ["ab", "bc", "abc"])
 async def test_crashes_in_one_tick_make_one_group_restart(crashing: str) -> None:
     """S46: several crash at once: one group restart, no half-started duplicates, all causes are told."""
-    notes = Notes()
+    notes, now = Notes(), trio.Event()
     async with open_system() as system, system.subscribe("**") as events:
-        children = [child(name, noted, notes) for name in "abc"]
+        children = [child(name, crashing_at, notes, crashing, now) for name in "abc"]
         team = await start_team(system, "one_for_all", *children, max_restarts=1)
         told(events)
         notes.take()
-        for name in crashing:
-            team.child(name).tell_nowait(ValueError(name))
+        now.set()
         await settle()
 
         assert incarnations(team) == "a2 b2 c2"
@@ -60,13 +73,12 @@ async def test_crashes_in_one_tick_make_one_group_restart(crashing: str) -> None
 @pytest.mark.parametrize("crashing", ["ab", "bc", "abc"])
 async def test_crashes_in_one_tick_under_rest_for_one(crashing: str) -> None:
     """S46: whichever is heard of first: who stands before the first that crashed is untouched, the others run once each in the end."""
-    notes = Notes()
+    notes, now = Notes(), trio.Event()
     async with open_system() as system, system.subscribe("**") as events:
-        children = [child(name, noted, notes) for name in "abc"]
+        children = [child(name, crashing_at, notes, crashing, now) for name in "abc"]
         team = await start_team(system, "rest_for_one", *children, max_restarts=len(crashing))
         notes.take()
-        for name in crashing:
-            team.child(name).tell_nowait(ValueError(name))
+        now.set()
         await settle()
 
         group = [name for name in "abc" if name >= crashing[0]]
@@ -245,6 +257,7 @@ async def test_a_member_that_terminates_itself_in_the_middle(autojump_clock: tri
     async with open_system() as system:
         team = await start_team(system, "one_for_all", child("a"), child("b", suicidal, shutdown=float("inf")))
         await team.child("b").tell("go")
+        await settle()
         await crash(team.child("a"))
         await settle()
 

@@ -44,16 +44,16 @@ async def test_a_start_that_is_rolled_back_after_its_end_leaves_no_spec(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """S15: the caller is cancelled in the tick in which the child has started and ended: it did not get it, so it is not there."""
-    tell_exit = Supervisor.child_exited
+    tell_start = Supervisor.child_started
 
-    def tell_exit_and_cancel(self: Supervisor, cell: Cell) -> None:
-        tell_exit(self, cell)
+    def cancel_and_tell_start(self: Supervisor, cell: Cell) -> None:
         scope.cancel()
+        tell_start(self, cell)
 
     async def brief(ctx: ActorContext) -> None:
         ctx.started()
 
-    monkeypatch.setattr(Supervisor, "child_exited", tell_exit_and_cancel)
+    monkeypatch.setattr(Supervisor, "child_started", cancel_and_tell_start)
     async with open_system() as system:
         with trio.CancelScope() as scope:
             await start(system, brief, restart="temporary" if is_temporary else "transient")

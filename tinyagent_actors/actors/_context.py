@@ -284,4 +284,8 @@ class MessageIterator:
             self._context.pass_by()
             cell.tell_started()
             self._free = FREE_IN_A_ROW
+            mailbox = self._mailbox
+            if not (mailbox.work or mailbox.control or mailbox.stopping):
+                await checkpoint_if_cancelled()  # the wait for the first message will be the rest of the checkpoint
+                return
         await checkpoint()

@@ -142,7 +142,7 @@ class Mailbox:
             if depth >= self.peak:
                 self.peak = depth + 1
             if self.reader is not None:
-                self._wake()
+                self.wake()
         elif self.policy == "block":
             return False
         else:
@@ -195,7 +195,7 @@ class Mailbox:
         """Put a message on the control lane; never waits. To a closed mailbox: nothing."""
         if not self.is_closed:
             self.control.append(message)
-            self._wake()
+            self.wake()
 
     def unpost(self, message: object) -> None:
         """Take a control message out if it still lies unread (a `Down` after `demonitor`)."""
@@ -214,9 +214,9 @@ class Mailbox:
         if self.stopping is None:
             self.stopping = cause
             self.takes_work = not is_final
-            self._wake()
+            self.wake()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
         reader, self.reader = self.reader, None
         if reader is not None:
             trio.lowlevel.reschedule(reader)
@@ -291,7 +291,7 @@ class Mailbox:
         """
         self.stopping = None
         self.control.clear()
-        self._wake()
+        self.wake()
 
     def close(self) -> None:
         """Close for good: what lies unread, and what waits to come in, are dead letters; asks fail."""
@@ -304,7 +304,7 @@ class Mailbox:
             self._bury(item, "stopped")
             trio.lowlevel.reschedule(task)
         self.control.clear()
-        self._wake()
+        self.wake()
 
     def _bury(self, item: Item, reason: str) -> None:
         if isinstance(item, Returned) and reason == "stopped":
