@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         ForeignError,
         InvalidArgumentsError,
         MailboxFullError,
+        MaxChildrenError,
         NoMembersError,
         NotAnsweredError,
         NotRegisteredError,
@@ -118,7 +119,7 @@ if TYPE_CHECKING:
 _NAMES = {
     "_errors": """ActorDiedError ActorError ActorStoppedError AgentBusyError AlreadyPresentError AlreadyRegisteredError AlreadyStartedError
         AskCycleError ChildNotFoundError ChildRunningError DeadlineExceededError EngineUnavailableError ForeignError
-        InvalidArgumentsError MailboxFullError NoMembersError NotAnsweredError NotRegisteredError ProviderError RepeatedCallError
+        InvalidArgumentsError MailboxFullError MaxChildrenError NoMembersError NotAnsweredError NotRegisteredError ProviderError RepeatedCallError
         RestartIntensityExceededError RunError SpecError StartFailedError StartTimeoutError SubscriberTooSlowError
         SupervisionError SupervisorStoppingError SystemFailedError TinyAgentError ToolDefinitionError ToolError
         ToolTimeoutError TurnLimitError ValueShapeError""",
@@ -187,6 +188,7 @@ __all__ = [
     "Leftovers",
     "Limits",
     "MailboxFullError",
+    "MaxChildrenError",
     "MessageEndEvent",
     "MessageStartEvent",
     "MessageUpdateEvent",

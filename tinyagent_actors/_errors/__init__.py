@@ -22,6 +22,7 @@
     │   ├── AlreadyStartedError    a running child has that name; `ref` is it
     │   ├── ChildNotFoundError     no child has that name
     │   ├── ChildRunningError      the child must be stopped first
+    │   ├── MaxChildrenError       the supervisor has as many children as it may
     │   ├── RestartIntensityExceededError   children died too often
     │   ├── SupervisorStoppingError         the supervisor is stopping
     │   └── SystemFailedError      the root supervisor gave up; raised by `open_system`
@@ -88,6 +89,7 @@ from tinyagent_actors._errors._supervision import (
     AlreadyStartedError,
     ChildNotFoundError,
     ChildRunningError,
+    MaxChildrenError,
     RestartIntensityExceededError,
     SupervisionError,
     SupervisorStoppingError,
@@ -113,6 +115,7 @@ __all__ = [
     "InvalidArgumentsError",
     "LogFileError",
     "MailboxFullError",
+    "MaxChildrenError",
     "NoMembersError",
     "NotAnsweredError",
     "NotRegisteredError",

@@ -58,6 +58,17 @@ class ChildRunningError(_ChildError):
 
 
 @attrs.define(slots=False, eq=False)
+class MaxChildrenError(SupervisionError):
+    """The supervisor has as many children as it may; those that wait for a restart or are kept, stopped, count too."""
+
+    supervisor: str
+    max_children: int
+
+    def __str__(self) -> str:
+        return f"{self.supervisor} has its {self.max_children} children already"
+
+
+@attrs.define(slots=False, eq=False)
 class RestartIntensityExceededError(SupervisionError):
     """Children died more than `max_restarts` times in `max_seconds`; the supervisor gave up."""
 

@@ -26,7 +26,7 @@ class CancelCause:
     """A path, or a name such as ``SIGINT``."""
     why: str
     source: str
-    """stop, kill, strategy, shutdown, start_timeout, outer, signal, fatal."""
+    """stop, kill, strategy, auto_shutdown, shutdown, start_timeout, outer, signal, fatal."""
 
 
 def _show_error(error: BaseException | None) -> str:

@@ -152,8 +152,16 @@ class ChildSpec:
     ref_type: type[ActorRef] = attrs.field(default=ActorRef, validator=_check_ref_type, kw_only=True)
     classify: Classify = attrs.field(default=classify_by_error, kw_only=True)
     """How an exit is restarted, where it is restarted at all."""
+    significant: bool = attrs.field(default=False, kw_only=True)
+    """Whether its end may end its supervisor (`auto_shutdown`); not of a permanent child."""
     backoff: Backoff | None = attrs.field(default=None, validator=check_backoff, kw_only=True)
     """How long to wait before a restart; None: as its supervisor does."""
+
+    @significant.validator
+    def _check_significant(self, field: attrs.Attribute[Any], value: Any) -> None:
+        _check_bool(self, field, value)
+        if value and self.restart == "permanent":
+            raise SpecError("significant", "a permanent child never ends, so it cannot be significant")
 
     def run(self, ctx: ActorContext) -> Awaitable[object]:
         """Begin an incarnation: take its name, and call the function.

@@ -52,7 +52,7 @@ class _ExitEvent(Event):
     """Who ended it: a path, or a name such as ``SIGINT``."""
     why: str | None = None
     source: str | None = None
-    """Through what: stop, kill, link, deadline, strategy, shutdown, outer."""
+    """Through what: stop, kill, link, deadline, strategy, auto_shutdown, shutdown, outer."""
 
 
 @attrs.frozen(kw_only=True)

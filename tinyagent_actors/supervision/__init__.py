@@ -2,7 +2,14 @@
 
 from tinyagent_actors.supervision._child import ChildCount, ChildInfo, ChildState
 from tinyagent_actors.supervision._child_runner import CLEANUP_GRACE
-from tinyagent_actors.supervision._decisions import RestartWindow, Strategy, backoff_seconds, is_restarted
+from tinyagent_actors.supervision._decisions import (
+    AutoShutdown,
+    RestartWindow,
+    Strategy,
+    backoff_seconds,
+    ends_all,
+    is_restarted,
+)
 from tinyagent_actors.supervision._options import SupervisorOptions
 from tinyagent_actors.supervision._ref import SupervisorRef
 from tinyagent_actors.supervision._spec import run_supervisor, supervisor
@@ -10,6 +17,7 @@ from tinyagent_actors.supervision._supervisor import abandon
 
 __all__ = [
     "CLEANUP_GRACE",
+    "AutoShutdown",
     "ChildCount",
     "ChildInfo",
     "ChildState",
@@ -19,6 +27,7 @@ __all__ = [
     "SupervisorRef",
     "abandon",
     "backoff_seconds",
+    "ends_all",
     "is_restarted",
     "run_supervisor",
     "supervisor",

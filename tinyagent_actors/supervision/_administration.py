@@ -11,11 +11,14 @@ from tinyagent_actors._errors import (
     AlreadyStartedError,
     ChildNotFoundError,
     ChildRunningError,
+    MaxChildrenError,
+    SpecError,
 )
 from tinyagent_actors.actors import CancelCause, ChildSpec, ReplySlot
 from tinyagent_actors.supervision._child import Child
 from tinyagent_actors.supervision._child_runner import ChildRunner
 from tinyagent_actors.supervision._children import Children
+from tinyagent_actors.supervision._options import SupervisorOptions
 from tinyagent_actors.supervision._orders import (
     DeleteChild,
     Mutation,
@@ -37,6 +40,7 @@ class Administration:
     path: str
     _children: Children
     _runner: ChildRunner
+    _options: SupervisorOptions
     _post: Callable[[RollBack], None]
     """Puts an order on the supervisor's lane."""
 
@@ -77,6 +81,10 @@ class Administration:
                 if known.state == "stopped"
                 else AlreadyStartedError(self.path, spec.name, known.ref)
             )
+        elif spec.significant and self._options.auto_shutdown == "never":
+            slot.fail(SpecError("significant", f"means nothing to {self.path}, whose auto_shutdown is 'never'"))
+        elif self._options.max_children is not None and len(self._children) >= self._options.max_children:
+            slot.fail(MaxChildrenError(self.path, self._options.max_children))
         elif not slot.is_withdrawn:
             self._start_for(self._children.add(spec, self._runner.new_address(spec), is_addition=True), slot)
 
@@ -91,6 +99,7 @@ class Administration:
             child.is_new = True
             child.is_addition = False
             child.failures = 0
+            self._children.begin(child)
             self._start_for(child, slot)
 
     def _start_for(self, child: Child, slot: ReplySlot) -> None:

@@ -31,6 +31,8 @@ class Agenda:
     """Why those are stopped."""
     _to_start: deque[Child] = attrs.field(factory=deque, kw_only=True)
     """The next is the first."""
+    _is_at_once: bool = attrs.field(default=False, kw_only=True)
+    """Whether all are asked to stop at once, and not one after the other (S36)."""
     _waits_for: list[Child] = attrs.field(factory=list, kw_only=True)
     """Those whose back-off holds all the starts."""
     _begun: Child | None = attrs.field(default=None, init=False)
@@ -56,7 +58,9 @@ class Agenda:
             self._to_stop.pop()
         if self._to_stop:
             assert self._cause is not None  # whoever wants stops says why
-            self._runner.stop(self._to_stop[-1], self._cause)
+            for child in reversed(self._to_stop) if self._is_at_once else self._to_stop[-1:]:
+                self._runner.stop(child, self._cause)
+            self._is_at_once = False
             return "busy"
         if self._begun is not None and self._begun.state in ("starting", "stopping"):
             return "busy"

@@ -15,7 +15,11 @@ from tinyagent_actors.supervision._child import Child
 class Children:
     """The children of one incarnation of a supervisor, in the order they were added; also those that are stopped."""
 
+    _keeps_stopped: bool
+    """Whether a spec stays when its child has ended; of a dynamic supervisor none does (S09)."""
     _by_name: dict[str, Child] = attrs.field(factory=dict, init=False)
+    _significant: set[Child] = attrs.field(factory=set, init=False)
+    """Significant children that have not ended."""
 
     def __iter__(self) -> Iterator[Child]:
         return iter(self._by_name.values())
@@ -26,7 +30,18 @@ class Children:
     def add(self, spec: ChildSpec, address: Address, *, is_addition: bool = False) -> Child:
         """Keep a new child, which has not started."""
         child = self._by_name[spec.name] = Child(spec, address, is_addition=is_addition)
+        self.begin(child)
         return child
+
+    def begin(self, child: Child) -> None:
+        """Count a child that is about to start for the first time, or after it had ended."""
+        if child.spec.significant:
+            self._significant.add(child)
+
+    @property
+    def has_significant(self) -> bool:
+        """Whether a significant child has not ended."""
+        return bool(self._significant)
 
     def named(self, name: str) -> Child | None:
         """Give the child of that name."""
@@ -52,7 +67,8 @@ class Children:
         child.state = "stopped"
         child.is_to_start = False
         child.address.retire()
-        if child.is_dropped or child.spec.restart == "temporary":
+        self._significant.discard(child)
+        if child.is_dropped or child.spec.restart == "temporary" or not self._keeps_stopped:
             self.forget(child)
         slot = child.take_on_started()
         if slot is not None:

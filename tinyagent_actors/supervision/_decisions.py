@@ -11,8 +11,10 @@ import attrs
 from tinyagent_actors._errors import RestartPolicy, SpecError
 from tinyagent_actors.actors import Backoff, Exit, RestartType, check_seconds
 
-Strategy: TypeAlias = Literal["one_for_one", "one_for_all", "rest_for_one"]
+Strategy: TypeAlias = Literal["one_for_one", "one_for_all", "rest_for_one", "dynamic"]
 STRATEGIES: Final[tuple[Strategy, ...]] = get_args(Strategy)
+AutoShutdown: TypeAlias = Literal["never", "any_significant", "all_significant"]
+AUTO_SHUTDOWNS: Final[tuple[AutoShutdown, ...]] = get_args(AutoShutdown)
 
 _MOST_DOUBLINGS: Final = 1_000
 """More would leave the range of floats."""
@@ -38,6 +40,24 @@ def is_counted(exit: Exit) -> bool:  # noqa: A002  # the field term
     bound of its own (`redeliver`), so one poison message costs one restart of the intensity, however often it is tried.
     """
     return exit.deliveries == 1
+
+
+def restarts_groups(strategy: Strategy) -> bool:
+    """Whether the restart of one child may concern others."""
+    return strategy in ("one_for_all", "rest_for_one")
+
+
+def ends_all(auto_shutdown: AutoShutdown, *, is_significant: bool, are_others_left: bool) -> bool:
+    """Whether a supervisor ends because a child has ended by itself and is not restarted (S41, S42, S43).
+
+    Args:
+        auto_shutdown: When significant children end their supervisor.
+        is_significant: Whether the child was one.
+        are_others_left: Whether another significant child has not ended.
+    """
+    if not is_significant or auto_shutdown == "never":
+        return False
+    return auto_shutdown == "any_significant" or not are_others_left
 
 
 def group_of(strategy: Strategy, children: Sequence[MemberT], failed: MemberT) -> Sequence[MemberT]:
@@ -86,6 +106,18 @@ class RestartWindow:
         while self._times and now - self._times[0] > self.max_seconds:
             self._times.popleft()
         return len(self._times) <= self.max_restarts
+
+
+def check_max_children(max_children: object) -> None:
+    """Refuse a bound that is none.
+
+    Raises:
+        SpecError: It is neither None nor a whole number of at least 0.
+    """
+    if max_children is None:
+        return
+    if isinstance(max_children, bool) or not isinstance(max_children, int) or max_children < 0:
+        raise SpecError("max_children", f"must be a whole number of at least 0 or None, is {max_children!r}")
 
 
 def check_intensity(max_restarts: object, max_seconds: object) -> None:

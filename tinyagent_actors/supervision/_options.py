@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 
 from tinyagent_actors.actors import Backoff, ChildSpec
-from tinyagent_actors.supervision._decisions import Strategy
+from tinyagent_actors.supervision._decisions import AutoShutdown, Strategy
 
 
 @attrs.frozen
@@ -17,3 +17,6 @@ class SupervisorOptions:
     max_seconds: float
     children: tuple[ChildSpec, ...]
     backoff: Backoff | None = None
+    max_children: int | None = None
+    template: ChildSpec | None = None
+    auto_shutdown: AutoShutdown = "never"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import trio
 
-from tinyagent_actors._errors import ActorStoppedError, AskCycleError, ChildNotFoundError
+from tinyagent_actors._errors import ActorStoppedError, AskCycleError, ChildNotFoundError, SpecError
 from tinyagent_actors.actors import (
     ActorRef,
     CancelCause,
@@ -94,6 +94,7 @@ class SupervisorRef(ActorRef):
             StartTimeoutError: It had not started after its `start_timeout`.
             AlreadyStartedError: A child of that name runs.
             AlreadyPresentError: A child of that name is kept, stopped.
+            MaxChildrenError: The supervisor has as many children as it may.
             AskCycleError: The caller is a child of this supervisor that is itself still starting, or stands below one; or
                 the supervisor restarts a group, and waits for the caller to end.
             SupervisorStoppingError: The supervisor is stopping.
@@ -102,6 +103,26 @@ class SupervisorRef(ActorRef):
         spec = to_child_spec(child)
         await trio.lowlevel.checkpoint_if_cancelled()
         return await self._order(StartChild(spec, self._slot()))
+
+    async def start_another(self, *args: Any, name: str | None = None, **kwargs: Any) -> Any:
+        """Start a child made of the supervisor's `template` and wait until it has started; as `start_child`.
+
+        Args:
+            *args: What its function gets after the template's own `args`.
+            name: Its name; None: that of the template with a number that was never used before, such as ``worker-7``.
+            **kwargs: What its function gets besides the template's own `kwargs`.
+
+        Returns:
+            Its ref; None if it had nothing to do (`Ignore`).
+
+        Raises:
+            SpecError: The supervisor has no template; nothing was started.
+            MaxChildrenError: The supervisor has as many children as it may.
+        """
+        supervisor = self._supervisor()
+        if supervisor.template is None:
+            raise SpecError("template", f"{self.path} has none")
+        return await self.start_child(supervisor.template.another(args, kwargs, name, supervisor.children))
 
     @trio.lowlevel.enable_ki_protection
     async def terminate_child(self, child: str | ActorRef, why: str = "terminate_child()") -> None:

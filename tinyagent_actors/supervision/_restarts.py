@@ -16,7 +16,13 @@ from tinyagent_actors.supervision._agenda import Agenda
 from tinyagent_actors.supervision._child import Child
 from tinyagent_actors.supervision._child_runner import ChildRunner
 from tinyagent_actors.supervision._children import Children
-from tinyagent_actors.supervision._decisions import RestartWindow, backoff_seconds, group_of, is_restarted_along
+from tinyagent_actors.supervision._decisions import (
+    RestartWindow,
+    backoff_seconds,
+    group_of,
+    is_restarted_along,
+    restarts_groups,
+)
 from tinyagent_actors.supervision._options import SupervisorOptions
 
 
@@ -58,7 +64,7 @@ class Restarts:
             child.cause = cell.publish(ActorRestartScheduledEvent, **event)
             self._runner.timers.arm(child, now + seconds)
         child.state = "restarting"
-        if self._options.strategy != "one_for_one":
+        if restarts_groups(self._options.strategy):
             return self._plan(child)
         if seconds == 0:
             self._runner.start(child)

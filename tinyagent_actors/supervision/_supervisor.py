@@ -86,7 +86,7 @@ from tinyagent_actors.supervision._agenda import Agenda
 from tinyagent_actors.supervision._child import Child
 from tinyagent_actors.supervision._child_runner import ChildRunner
 from tinyagent_actors.supervision._children import Children
-from tinyagent_actors.supervision._decisions import is_counted, is_restarted
+from tinyagent_actors.supervision._decisions import ends_all, is_counted, is_restarted, restarts_groups
 from tinyagent_actors.supervision._options import SupervisorOptions
 from tinyagent_actors.supervision._orders import (
     EndChild,
@@ -100,6 +100,7 @@ from tinyagent_actors.supervision._orders import (
 )
 from tinyagent_actors.supervision._own_children import SupervisorBehind
 from tinyagent_actors.supervision._restarts import Restarts
+from tinyagent_actors.supervision._template import Template
 
 OWN_CHILDREN: Final = SupervisorOptions("one_for_one", max_restarts=3, max_seconds=5.0, children=())
 """How the children that an actor starts itself are supervised."""
@@ -111,7 +112,7 @@ class Supervisor:
 
     _context: ActorContext
     _options: SupervisorOptions
-    children: Children = attrs.field(factory=Children, init=False)
+    children: Children = attrs.field(init=False)
     _lane: Mailbox = attrs.field(init=False)
     _runner: ChildRunner = attrs.field(init=False)
     _administration: Administration = attrs.field(init=False)
@@ -121,7 +122,9 @@ class Supervisor:
     _queued: deque[Mutation] = attrs.field(factory=deque, init=False)
     """Orders that came while it was starting, or restarted a group."""
     _postponed: list[Callable[[], None]] = attrs.field(factory=list, init=False)
-    """Restarts of groups that wait for the end of the start-up."""
+    """Restarts of groups, and an automatic shutdown, that wait for the end of the start-up."""
+    template: Template | None = attrs.field(init=False)
+    """What `start_another` makes children of; taken over from the incarnation before, for the numbers in their names."""
     is_starting: bool = attrs.field(default=True, init=False)
     """Whether its static children do not all run yet."""
     _stopping: CancelCause | None = attrs.field(default=None, init=False)
@@ -145,7 +148,9 @@ class Supervisor:
     def __attrs_post_init__(self) -> None:
         self._lane = self._context.cell.address.mailbox
         self._runner = ChildRunner(self._context, self, self._open_children)
-        self._administration = Administration(self.path, self.children, self._runner, self._lane.post)
+        self.template = None if self._options.template is None else Template(self._options.template)
+        self.children = Children(keeps_stopped=self._options.strategy != "dynamic")
+        self._administration = Administration(self.path, self.children, self._runner, self._options, self._lane.post)
         self._restarts = Restarts(self.path, self._options, self.children, self._runner)
         static = [self.children.add(spec, self._runner.new_address(spec)) for spec in self._options.children]
         self._agenda = Agenda(self._runner, to_start=deque(static))
@@ -221,6 +226,8 @@ class Supervisor:
     async def run(self) -> None:
         """Start the static children, serve the lane until everything below is gone, and end as it should."""
         cell = self._context.cell
+        if isinstance(cell.address.body, Supervisor):
+            self.template = cell.address.body.template
         cell.address.body = self
         try:
             async with trio.open_nursery() as nursery:
@@ -421,9 +428,11 @@ class Supervisor:
             self._start_failed(child, exit)
         elif not is_restarted(child.spec.restart, exit, policy := self._classify(child, exit)):
             self.children.end(child)
+            if not exit.is_meant:
+                self._shut_down_without(child)
         elif child.is_to_start:
             child.state = "restarting"  # its group is being restarted, and it ended before its turn to be stopped
-        elif self.is_starting and self._options.strategy != "one_for_one":
+        elif self.is_starting and restarts_groups(self._options.strategy):
             child.state = "restarting"
             self._postponed.append(lambda: self._restart(child, cell, policy))
         else:
@@ -470,6 +479,21 @@ class Supervisor:
         self._failure = RestartIntensityExceededError(self.path, most, seconds, error)
         self._begin_stopping(CancelCause(self.path, "the restart intensity was exceeded", "shutdown"))
 
+    def _shut_down_without(self, child: Child) -> None:
+        """End, if the end of that child is to end everything; after the start-up, if that is going on."""
+        are_others_left = self.children.has_significant
+        is_end = ends_all(
+            self._options.auto_shutdown, is_significant=child.spec.significant, are_others_left=are_others_left
+        )
+        if not is_end or self._stopping is not None:
+            return
+        if self.is_starting:
+            self._postponed.append(lambda: self._shut_down_without(child))
+            return
+        cause = CancelCause(self.path, f"the significant child {child.spec.name!r} ended", "auto_shutdown")
+        self._context.cell.request_stop(cause, is_final=False)
+        self._begin_stopping(cause)
+
     def _begin_stopping(self, cause: CancelCause) -> None:
         self._stopping = cause
         for child in tuple(self.children):
@@ -477,7 +501,8 @@ class Supervisor:
             if child.cell is None and not child.address.is_gone:
                 self._runner.timers.disarm(child)
                 self.children.end(child)
-        self._agenda = Agenda(self._runner, to_stop=list(self.children), cause=cause)
+        is_at_once = self._options.strategy == "dynamic"
+        self._agenda = Agenda(self._runner, to_stop=list(self.children), cause=cause, is_at_once=is_at_once)
         self._refuse_queued()
 
     def _refuse_queued(self) -> None:
