@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tinyagent_actors._errors import (
+        ActorDefinitionError,
         ActorDiedError,
         ActorError,
         ActorStoppedError,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         ChildNotFoundError,
         ChildRunningError,
         DeadlineExceededError,
+        DeathPactError,
         EngineUnavailableError,
         ForeignError,
         InvalidArgumentsError,
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
         SpecError,
         StartFailedError,
         StartTimeoutError,
+        StashFullError,
         SubscriberTooSlowError,
         SupervisionError,
         SupervisorStoppingError,
@@ -47,9 +50,11 @@ if TYPE_CHECKING:
         ToolError,
         ToolTimeoutError,
         TurnLimitError,
+        UnhandledMessageError,
         ValueShapeError,
     )
     from tinyagent_actors.actors import (
+        Actor,
         ActorContext,
         ActorRef,
         Backoff,
@@ -59,12 +64,18 @@ if TYPE_CHECKING:
         Exit,
         Ignore,
         Leftovers,
+        LinkExit,
         Monitor,
+        PipedFailure,
+        PipedValue,
         Publication,
+        ReceiveTimeout,
         ReplySlot,
+        Timer,
         Via,
         block,
         conflate,
+        handles,
     )
     from tinyagent_actors.agents import Agent, AgentOptions, AgentRef, AgentSpec, AgentState, Limits
     from tinyagent_actors.events import (
@@ -117,14 +128,15 @@ if TYPE_CHECKING:
     from tinyagent_actors.tools import AgentTool, Tool, ToolContext, tool
 
 _NAMES = {
-    "_errors": """ActorDiedError ActorError ActorStoppedError AgentBusyError AlreadyPresentError AlreadyRegisteredError AlreadyStartedError
-        AskCycleError ChildNotFoundError ChildRunningError DeadlineExceededError EngineUnavailableError ForeignError
-        InvalidArgumentsError MailboxFullError MaxChildrenError NoMembersError NotAnsweredError NotRegisteredError ProviderError RepeatedCallError
-        RestartIntensityExceededError RunError SpecError StartFailedError StartTimeoutError SubscriberTooSlowError
-        SupervisionError SupervisorStoppingError SystemFailedError TinyAgentError ToolDefinitionError ToolError
-        ToolTimeoutError TurnLimitError ValueShapeError""",
-    "actors": """ActorContext ActorRef Backoff CancelCause ChildSpec Down Exit Ignore Leftovers Monitor Publication ReplySlot Via block
-        conflate""",
+    "_errors": """ActorDefinitionError ActorDiedError ActorError ActorStoppedError AgentBusyError AlreadyPresentError
+        AlreadyRegisteredError AlreadyStartedError AskCycleError ChildNotFoundError ChildRunningError DeadlineExceededError
+        DeathPactError EngineUnavailableError ForeignError InvalidArgumentsError MailboxFullError MaxChildrenError NoMembersError
+        NotAnsweredError NotRegisteredError ProviderError RepeatedCallError RestartIntensityExceededError RunError SpecError
+        StartFailedError StartTimeoutError StashFullError SubscriberTooSlowError SupervisionError SupervisorStoppingError
+        SystemFailedError TinyAgentError ToolDefinitionError ToolError ToolTimeoutError TurnLimitError UnhandledMessageError
+        ValueShapeError""",
+    "actors": """Actor ActorContext ActorRef Backoff CancelCause ChildSpec Down Exit Ignore Leftovers LinkExit Monitor PipedFailure
+        PipedValue Publication ReceiveTimeout ReplySlot Timer Via block conflate handles""",
     "agents": "Agent AgentOptions AgentRef AgentSpec AgentState Limits",
     "events": """ActorCrashedEvent ActorRestartScheduledEvent ActorRestartedEvent ActorStartedEvent ActorStoppedEvent AgentEndEvent AgentStartEvent
         DeadLetterEvent Event Gap MessageEndEvent MessageStartEvent MessageUpdateEvent StreamEnd StreamStart
@@ -140,8 +152,10 @@ _NAMES = {
 _HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}
 
 __all__ = [
+    "Actor",
     "ActorContext",
     "ActorCrashedEvent",
+    "ActorDefinitionError",
     "ActorDiedError",
     "ActorError",
     "ActorRef",
@@ -175,6 +189,7 @@ __all__ = [
     "CustomMessage",
     "DeadLetterEvent",
     "DeadlineExceededError",
+    "DeathPactError",
     "Down",
     "EngineUnavailableError",
     "Event",
@@ -187,6 +202,7 @@ __all__ = [
     "InvalidToolCall",
     "Leftovers",
     "Limits",
+    "LinkExit",
     "MailboxFullError",
     "MaxChildrenError",
     "MessageEndEvent",
@@ -198,8 +214,11 @@ __all__ = [
     "NotAnsweredError",
     "NotRegisteredError",
     "OpenRouterModel",
+    "PipedFailure",
+    "PipedValue",
     "ProviderError",
     "Publication",
+    "ReceiveTimeout",
     "RepeatedCallError",
     "ReplySlot",
     "RestartIntensityExceededError",
@@ -207,6 +226,7 @@ __all__ = [
     "SpecError",
     "StartFailedError",
     "StartTimeoutError",
+    "StashFullError",
     "StreamEnd",
     "StreamOptions",
     "StreamStart",
@@ -223,6 +243,7 @@ __all__ = [
     "ThinkingContent",
     "ThinkingDelta",
     "Timeouts",
+    "Timer",
     "TinyAgentError",
     "Tool",
     "ToolCall",
@@ -239,12 +260,14 @@ __all__ = [
     "TurnEndEvent",
     "TurnLimitError",
     "TurnStartEvent",
+    "UnhandledMessageError",
     "Usage",
     "UserMessage",
     "ValueShapeError",
     "Via",
     "block",
     "conflate",
+    "handles",
     "open_stream",
     "open_system",
     "run",

@@ -418,3 +418,14 @@ async def test_stopping_the_namesake_in_another_system_is_no_end_of_ones_own() -
             assert await here.ask(there) == "stopped"
 
         assert await states(two) == {"actor": "stopped"}
+
+
+async def test_the_parameters_of_a_ref_are_for_type_checkers() -> None:
+    """S67: a subscripted class of refs is as good as the plain one, in a spec and where a child is looked up."""
+    async with open_system() as system:
+        spec = child("a", ref_type=ActorRef[int, str])
+        ref = await system.start_child(spec)
+
+        assert spec.ref_type is ActorRef
+        assert type(ref) is ActorRef
+        assert system.child("a", ActorRef[int, str]) == ref

@@ -219,7 +219,7 @@ async def test_a_wrong_spec_is_refused_at_the_door() -> None:
     """S18: nothing is started; the supervisor hears nothing of it."""
     async with open_system() as system:
         with pytest.raises(SpecError):
-            await system.start_child("no spec")  # type: ignore[arg-type]  # the wrong type is the point
+            await system.start_child("no spec")  # type: ignore[call-overload]  # the wrong type is the point
 
         assert await states(system) == {}
 

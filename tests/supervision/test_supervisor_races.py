@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import trio
@@ -91,6 +92,7 @@ async def test_an_actor_may_have_itself_terminated(is_below: bool) -> None:  # n
             after.append("came back")
 
     async with open_system() as system:
+        team: Any
         if is_below:
             team = await system.start_child(supervisor("team", children=[child("a", suicidal, shutdown=float("inf"))]))
             ref = team.child("a")

@@ -6,15 +6,19 @@
     ├── ForeignError               somebody else's exception, as a value in a record
     ├── ValueShapeError            data from outside does not have the shape asked for; names the field
     ├── SpecError                  a child spec or an option is wrong; names the field; nothing was started
+    ├── ActorDefinitionError       a class cannot be an actor; names the handler
     ├── ActorError                 something about one actor
     │   ├── ActorStoppedError      the actor is gone: ask somebody else
     │   │   └── ActorDiedError     it crashed with your ask in hand; `cause` says how
     │   ├── AlreadyRegisteredError somebody has that name; `owner` is it
     │   ├── AskCycleError          this ask would wait for itself; `cycle` is the path
+    │   ├── DeathPactError         one that it monitors has ended, and it has no handler for that
     │   ├── MailboxFullError       no room; wait with `tell`, or send less
     │   ├── NoMembersError         there is nobody (left) to send to
     │   ├── NotAnsweredError       the actor went on without a reply
+    │   │   └── UnhandledMessageError   it has no handler for such a message
     │   ├── NotRegisteredError     nobody has that name (now)
+    │   ├── StashFullError         no room to put a message aside
     │   └── StartFailedError       the actor failed before it had started
     │       └── StartTimeoutError  it had not started after `start_timeout`
     ├── SupervisionError           a supervisor refused
@@ -46,17 +50,21 @@ exit is read from ``restart_policy`` of its error and from nothing else.
 """
 
 from tinyagent_actors._errors._actor import (
+    ActorDefinitionError,
     ActorDiedError,
     ActorError,
     ActorStoppedError,
     AlreadyRegisteredError,
     AskCycleError,
+    DeathPactError,
     MailboxFullError,
     NoMembersError,
     NotAnsweredError,
     NotRegisteredError,
     StartFailedError,
     StartTimeoutError,
+    StashFullError,
+    UnhandledMessageError,
 )
 from tinyagent_actors._errors._provider import (
     ErrorKind,
@@ -97,6 +105,7 @@ from tinyagent_actors._errors._supervision import (
 )
 
 __all__ = [
+    "ActorDefinitionError",
     "ActorDiedError",
     "ActorError",
     "ActorStoppedError",
@@ -109,6 +118,7 @@ __all__ = [
     "ChildNotFoundError",
     "ChildRunningError",
     "DeadlineExceededError",
+    "DeathPactError",
     "EngineUnavailableError",
     "ErrorKind",
     "ForeignError",
@@ -127,6 +137,7 @@ __all__ = [
     "SpecError",
     "StartFailedError",
     "StartTimeoutError",
+    "StashFullError",
     "SubscriberTooSlowError",
     "SupervisionError",
     "SupervisorStoppingError",
@@ -136,5 +147,6 @@ __all__ = [
     "ToolError",
     "ToolTimeoutError",
     "TurnLimitError",
+    "UnhandledMessageError",
     "ValueShapeError",
 ]

@@ -9,6 +9,17 @@ import attrs
 from tinyagent_actors._errors._root import TinyAgentError, name_cause
 
 
+@attrs.define(slots=False, eq=False)
+class ActorDefinitionError(TinyAgentError):
+    """A class cannot be an actor; raised when it is defined. `problem` names the handler."""
+
+    actor: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.actor}: {self.problem}"
+
+
 class ActorError(TinyAgentError):
     """Something about one actor."""
 
@@ -90,6 +101,24 @@ class AskCycleError(ActorError):
 
 
 @attrs.define(slots=False, eq=False)
+class DeathPactError(ActorError):
+    """An actor that this one monitors has ended, and it has no handler for `Down`: it ends too, as its supervisor's affair.
+
+    Handle `Down` where the end of another is to be lived with. As in Akka, where it has the same name.
+    """
+
+    path: str
+    """The actor that was monitored."""
+    reason: str
+    cause: BaseException | None = attrs.field(default=None, repr=name_cause)
+    """What it ended with, if it was an exception."""
+
+    def __str__(self) -> str:
+        how = f"{self.reason}: {name_cause(self.cause)}" if self.cause is not None else self.reason
+        return f"{self.path}, which is monitored, has ended ({how})"
+
+
+@attrs.define(slots=False, eq=False)
 class MailboxFullError(ActorError):
     """The mailbox has no room. `tell` waits for room; `tell_nowait` raises this."""
 
@@ -108,6 +137,27 @@ class NotAnsweredError(ActorError):
 
     def __str__(self) -> str:
         return f"{self.path} went on without answering"
+
+
+@attrs.define(slots=False, eq=False)
+class UnhandledMessageError(NotAnsweredError):
+    """The actor has no handler for such a message (in its present state)."""
+
+    message_type: str = "?"
+
+    def __str__(self) -> str:
+        return f"{self.path} has no handler for {self.message_type}"
+
+
+@attrs.define(slots=False, eq=False)
+class StashFullError(ActorError):
+    """The actor has stashed as many messages as its mailbox may hold. Unstash some, or fail."""
+
+    path: str
+    capacity: int
+
+    def __str__(self) -> str:
+        return f"the stash of {self.path} is full ({self.capacity} messages)"
 
 
 @attrs.define(slots=False, eq=False)

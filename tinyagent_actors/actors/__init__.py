@@ -1,6 +1,8 @@
 """Actors: mailboxes, refs, contexts, exits, the event bus, and what several layers above write to."""
 
+from tinyagent_actors.actors._actor import Actor
 from tinyagent_actors.actors._address import Address, OwnChildren, Owner
+from tinyagent_actors.actors._background import Piped, PipedFailure, PipedValue
 from tinyagent_actors.actors._backoff import Backoff
 from tinyagent_actors.actors._bus import EventBus
 from tinyagent_actors.actors._cell import Body, Cell
@@ -8,10 +10,13 @@ from tinyagent_actors.actors._context import ActorContext, MessageIterator
 from tinyagent_actors.actors._dead_letters import DeadLetters
 from tinyagent_actors.actors._exit import CancelCause, Exit, ExitReason, Ignore, as_fact
 from tinyagent_actors.actors._groups import Groups, Publication
+from tinyagent_actors.actors._handlers import handles
 from tinyagent_actors.actors._leftovers import LeftoverKind, LeftoverRegistry, Leftovers
+from tinyagent_actors.actors._link import LinkExit
 from tinyagent_actors.actors._mailbox import DEFAULT_CAPACITY, Mailbox, MailboxStatistics, OverflowPolicy, Pacer
 from tinyagent_actors.actors._monitor import Down, Monitor
 from tinyagent_actors.actors._name import check_name
+from tinyagent_actors.actors._own_lane import ReceiveTimeout
 from tinyagent_actors.actors._pattern import path_matcher
 from tinyagent_actors.actors._ref import ActorRef, current_cell, leave_subtree, living_cell, name_of_caller
 from tinyagent_actors.actors._registry import Registry
@@ -25,6 +30,7 @@ from tinyagent_actors.actors._runtime import (
     current_runtime,
     runtime_of_run,
 )
+from tinyagent_actors.actors._seconds import check_seconds
 from tinyagent_actors.actors._spec import (
     ChildLike,
     ChildSpec,
@@ -33,18 +39,20 @@ from tinyagent_actors.actors._spec import (
     RestartType,
     Shutdown,
     check_backoff,
-    check_seconds,
     classify_by_error,
     to_child_spec,
     to_child_specs,
 )
 from tinyagent_actors.actors._subscription import Policy, Subscription, block, conflate
+from tinyagent_actors.actors._timer import Timer
+from tinyagent_actors.actors._types import MessageT, ReplyT
 from tinyagent_actors.actors._via import Via
 from tinyagent_actors.actors._wait_graph import WaitGraph
 
 __all__ = [
     "CLOSE_GRACE",
     "DEFAULT_CAPACITY",
+    "Actor",
     "ActorContext",
     "ActorRef",
     "Address",
@@ -67,24 +75,32 @@ __all__ = [
     "LeftoverKind",
     "LeftoverRegistry",
     "Leftovers",
+    "LinkExit",
     "Mailbox",
     "MailboxStatistics",
     "MessageIterator",
+    "MessageT",
     "Monitor",
     "OverflowPolicy",
     "OwnChildren",
     "Owner",
     "Pacer",
+    "Piped",
+    "PipedFailure",
+    "PipedValue",
     "Place",
     "Policy",
     "Publication",
+    "ReceiveTimeout",
     "Registry",
     "ReplySlot",
+    "ReplyT",
     "Resource",
     "RestartType",
     "Runtime",
     "Shutdown",
     "Subscription",
+    "Timer",
     "Via",
     "WaitGraph",
     "as_fact",
@@ -97,6 +113,7 @@ __all__ = [
     "current_cell",
     "current_place",
     "current_runtime",
+    "handles",
     "leave_subtree",
     "living_cell",
     "name_of_caller",

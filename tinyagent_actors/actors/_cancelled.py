@@ -1,4 +1,4 @@
-"""Whether the next checkpoint would raise, as a plain question.
+"""What is `Cancelled`: whether the next checkpoint would raise, as a plain question, and what of an exception is one.
 
 `trio.lowlevel.checkpoint_if_cancelled` asks it too, but the coroutine that this takes, at both ends of a message, would be a
 third of the message's cost. So what it reads is read here: private names of Trio, in this one place. Where a Trio has
@@ -24,3 +24,15 @@ def ask_cancelled(_task: trio.lowlevel.Task) -> bool:
 
 is_cancelled: Final = read_cancelled if hasattr(trio.lowlevel.Task, "_cancel_status") else ask_cancelled
 """Whether the task that runs now, which is given, has to be at a checkpoint: it would raise there."""
+
+
+def split_cancelled(raised: BaseException) -> tuple[BaseException | None, BaseException | None]:
+    """Give what is `Cancelled` and what is not of whatever left a body."""
+    if isinstance(raised, trio.Cancelled):
+        return raised, None
+    if isinstance(raised, BaseExceptionGroup):
+        cancelled, rest = raised.split(trio.Cancelled)
+        while isinstance(rest, BaseExceptionGroup) and len(rest.exceptions) == 1:
+            rest = rest.exceptions[0]
+        return cancelled, rest
+    return None, raised

@@ -17,8 +17,8 @@ import attrs
 import trio
 
 from tinyagent_actors._errors import RestartIntensityExceededError, StartFailedError
-from tinyagent_actors.actors._cancelled import is_cancelled
-from tinyagent_actors.actors._exit import CancelCause, Exit, Ignore, as_fact
+from tinyagent_actors.actors._cancelled import is_cancelled, split_cancelled
+from tinyagent_actors.actors._exit import CancelCause, Exit, ExitReason, Ignore, as_fact
 from tinyagent_actors.actors._runtime import Runtime, current_place
 from tinyagent_actors.events import (
     ActorCrashedEvent,
@@ -31,7 +31,9 @@ from tinyagent_actors.events import (
 if TYPE_CHECKING:
     from tinyagent_actors.actors._address import Address, OwnChildren
     from tinyagent_actors.actors._context import ActorContext
+    from tinyagent_actors.actors._link import Links
     from tinyagent_actors.actors._monitor import Monitor
+    from tinyagent_actors.actors._ref import ActorRef
 
 _UNKNOWN: Final = CancelCause("an outer scope", "cancelled from outside", "outer")
 
@@ -73,6 +75,10 @@ class Cell:
     """Whether its task still runs, given up or not."""
     awaits_children: bool = attrs.field(default=False, init=False, repr=False)
     """Whether its body has ended, and it waits for what it has started below itself to end."""
+    nursery: trio.Nursery | None = attrs.field(default=None, init=False, repr=False)
+    """Where its task runs."""
+    links: Links | None = attrs.field(default=None, init=False, repr=False)
+    """Whom it is linked to, if it ever was."""
     _failure: StartFailedError | None = attrs.field(default=None, init=False, repr=False)
     _context: ActorContext | None = attrs.field(default=None, init=False, repr=False)
     _ties: dict[Tie, None] | None = attrs.field(default=None, init=False, repr=False)
@@ -97,6 +103,12 @@ class Cell:
         """Its place in the tree."""
         return self.address.path
 
+    @property
+    def ref(self) -> ActorRef:
+        """A ref of this incarnation, which was spawned."""
+        assert self._context is not None, "it was spawned"
+        return self._context.ref
+
     def is_below(self, top: str) -> bool:
         """Whether it stands at the path `top` or below."""
         return self.path == top or self.path.startswith(top.rstrip("/") + "/")
@@ -109,6 +121,7 @@ class Cell:
     def spawn(self, nursery: trio.Nursery, body: Body, context: ActorContext) -> None:
         """Start the task of this incarnation, in a fresh context, as the supervisor's own task."""
         self._context = context
+        self.nursery = nursery
         self.has_task = True
         Context().run(lambda: nursery.start_soon(self._run, body, context, name=self.address.path))
 
@@ -124,13 +137,16 @@ class Cell:
             error = raised
             raise
         except BaseException as raised:  # noqa: BLE001  # the boundary: every end becomes an Exit
-            cancelled, error = _split(raised)
+            cancelled, error = split_cancelled(raised)
             if cancelled is not None and not is_cancelled(task):
                 cancelled, error = None, raised  # one that was kept and raised again: nobody here was cancelled
             if cancelled is not None:
                 self.cancelling = self.cancelling or self.address.owner.cancelling or _outer_cause(cancelled)
                 raise cancelled from None
         finally:
+            if context.own is not None and context.own.background is not None and trio.lowlevel.in_trio_task():
+                context.end(self.exit_for(error))  # whoever asked hears now, not when the background tasks have ended
+                await context.own.background.close()
             children = self.address.children
             if children is not None and not isinstance(error, GeneratorExit):
                 error = await self._end_children(children, error)
@@ -176,11 +192,17 @@ class Cell:
             cause = self.cancelling or self.stopping or self.address.owner.cancelling
             return Exit("error", error, cause, self.has_started)
         if self.cancelling is not None:
-            is_meant = self.cancelling.source == "stop"
-            return Exit("shutdown" if is_meant else "killed", self._start_failure(), self.cancelling, self.has_started)
+            reason: ExitReason = "shutdown" if self._ends_in_order(self.cancelling) else "killed"
+            return Exit(reason, self._start_failure(), self.cancelling, self.has_started)
         if self.stopping is not None:
             return Exit("shutdown", None, self.stopping, self.has_started)
         return Exit("normal")
+
+    def _ends_in_order(self, cancelling: CancelCause) -> bool:
+        """Whether it is cancelled because it was stopped, or because one that it is linked to was."""
+        if cancelling.source != "link" or self.links is None or self.links.fatal is None:
+            return cancelling.source == "stop"
+        return self.links.fatal.reason == "shutdown" and not self.links.fatal.is_abnormal
 
     def _start_failure(self) -> StartFailedError | None:
         return None if self.has_started else self._failure or StartFailedError(self.path)
@@ -206,7 +228,7 @@ class Cell:
         if exit.is_abnormal and self._context is not None and self._context.deliveries > 1:
             exit = attrs.evolve(exit, deliveries=self._context.deliveries)  # noqa: A001  # the field term
         self.exit = exit
-        self.task = None
+        self.task = self.nursery = None
         for tie in self._ties or ():
             tie.forget(self)
         self._publish_end(exit)
@@ -217,6 +239,8 @@ class Cell:
         for monitor in tuple(self._watched_by or ()):
             monitor.fire(exit)
         self._watches = self._watched_by = None
+        if self.links is not None:
+            self.links.end(self.ref, exit)
         if self._waiting is not None:
             self._waiting.unpark_all()
         if exit.fatal is not None:
@@ -266,6 +290,8 @@ class Cell:
         self.scope.cancel(reason=f"{cause.source} by {cause.by}")
         if self.exit is None and self.address.children is not None:
             self.address.children.cancel(cause)
+        if self._context is not None and self._context.own is not None:
+            self._context.own.cancel(cause)
 
     def abandon(self, name: str | None) -> None:
         """Give it up: it was cancelled and does not end. Its end is told, though its task still runs.
@@ -339,15 +365,3 @@ def _outer_cause(cancelled: BaseException) -> CancelCause:
         cancelled = cancelled.exceptions[0]
     source = getattr(cancelled, "source", "unknown")
     return CancelCause(_UNKNOWN.by, f"{_UNKNOWN.why} ({source})", _UNKNOWN.source)
-
-
-def _split(raised: BaseException) -> tuple[BaseException | None, BaseException | None]:
-    """Give what is `Cancelled` and what is not of whatever left the body."""
-    if isinstance(raised, trio.Cancelled):
-        return raised, None
-    if isinstance(raised, BaseExceptionGroup):
-        cancelled, rest = raised.split(trio.Cancelled)
-        while isinstance(rest, BaseExceptionGroup) and len(rest.exceptions) == 1:
-            rest = rest.exceptions[0]
-        return cancelled, rest
-    return None, raised

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic
 
 import attrs
 from trio.lowlevel import Task, checkpoint, checkpoint_if_cancelled, current_task, enable_ki_protection
@@ -10,9 +10,10 @@ from trio.lowlevel import Task, checkpoint, checkpoint_if_cancelled, current_tas
 from tinyagent_actors._errors import ActorDiedError, ActorStoppedError, NotAnsweredError
 from tinyagent_actors.actors._cancelled import is_cancelled
 from tinyagent_actors.actors._exit import as_fact
-from tinyagent_actors.actors._known_context import KnownContext
 from tinyagent_actors.actors._mailbox import FREE_IN_A_ROW, Returned
-from tinyagent_actors.actors._reply_slot import Envelope, Item, ReplySlot
+from tinyagent_actors.actors._own_context import OwnContext
+from tinyagent_actors.actors._reply_slot import Envelope, ReplySlot
+from tinyagent_actors.actors._types import MessageT, ReplyT
 
 if TYPE_CHECKING:
     from tinyagent_actors.actors._cell import Cell
@@ -26,13 +27,13 @@ _FIRST_SWEEP: Final = 64
 
 
 @attrs.define(eq=False)
-class ActorContext(KnownContext):
-    """One incarnation's own view of itself."""
+class ActorContext(OwnContext[MessageT, ReplyT]):
+    """One incarnation's own view of itself.
 
-    in_hand: Item | None = attrs.field(default=None, init=False, repr=False)
-    """The message that was pulled last as it came, until the next pull."""
-    asked: ReplySlot | None = attrs.field(default=None, init=False, repr=False)
-    """Where the answer to it goes, if it was asked and not deferred."""
+    ``ActorContext[Message, Reply]`` says what the actor may be told and what it answers, to a type checker only; the refs that
+    `start_child` gives say it too.
+    """
+
     _deferred: set[ReplySlot] | None = attrs.field(default=None, init=False, repr=False)
     _sweep_at: int = attrs.field(default=_FIRST_SWEEP, init=False, repr=False)
     """At how many deferred asks those that were answered are forgotten."""
@@ -76,7 +77,7 @@ class ActorContext(KnownContext):
         """Say that this actor is ready; `start_child` returns. The first pull from `messages()` says it too."""
         self.cell.tell_started(value)
 
-    def messages(self) -> MessageIterator:
+    def messages(self) -> MessageIterator[MessageT]:
         """Give the iterator over this actor's messages: control first, then work. It ends when the actor is stopped."""
         return MessageIterator(self, self.cell, self.cell.address.mailbox)
 
@@ -114,7 +115,7 @@ class ActorContext(KnownContext):
         await address.children.wait_started()
         return await address.children.ref.start_child(child)
 
-    def reply(self, value: object) -> None:
+    def reply(self, value: ReplyT) -> None:
         """Answer the ask in hand; of a message that was told, ignored. A second reply is a dead letter."""
         if self.asked is not None:
             self.asked.reply(value)
@@ -170,13 +171,6 @@ class ActorContext(KnownContext):
                 return mailbox.stopping
             await mailbox.wait()
 
-    def take_in_hand(self, envelope: Envelope) -> Any:
-        """Hold an ask from now on; give what was asked."""
-        self.in_hand = envelope
-        self.asked = envelope.slot
-        self.cell.event = self.cell.origin if envelope.cause is None else envelope.cause
-        return envelope.message
-
     def pass_by(self) -> None:
         """Acknowledge the message in hand; an ask without an answer fails with `NotAnsweredError`."""
         slot, self.in_hand, self.asked = self.asked, None, None
@@ -193,6 +187,8 @@ class ActorContext(KnownContext):
         if self.asked is not None:
             open_slots.append(self.asked)
         self._deferred = self.in_hand = self.asked = None
+        if self.own is not None:
+            self.own.end()
         for slot in open_slots:
             if exit.is_abnormal:
                 slot.fail(ActorDiedError(self.path, reason=exit.reason, cause=as_fact(exit.error)))
@@ -220,7 +216,7 @@ class ActorContext(KnownContext):
 
 
 @attrs.define(eq=False)
-class MessageIterator:
+class MessageIterator(Generic[MessageT]):
     """An actor's messages. The next pull, or the actor's return, acknowledges the message in hand.
 
     They end after the message in hand when the actor is stopped; until then control comes before work.
@@ -232,11 +228,11 @@ class MessageIterator:
     _free: int = attrs.field(default=0, init=False, repr=False)
     """How many more receives in a row need be no full checkpoints."""
 
-    def __aiter__(self) -> MessageIterator:
+    def __aiter__(self) -> MessageIterator[MessageT]:
         return self
 
     @enable_ki_protection
-    async def __anext__(self) -> Any:
+    async def __anext__(self) -> MessageT:
         """Wait for the next message. A cancel loses nothing: the pop comes after the wake-up, without a wait between.
 
         Raises:
@@ -252,13 +248,18 @@ class MessageIterator:
         if context.asked is not None:
             context.pass_by()
         context.in_hand = None
+        message: MessageT
         while True:
+            if context.own is not None:
+                message = await context.own.receive()
+                return message
             if cell.exit is not None:
                 raise StopAsyncIteration  # it was given up; the mailbox is another incarnation's
             if mailbox.stopping is not None:
                 raise StopAsyncIteration
             if mailbox.control:
-                return mailbox.control.popleft()
+                message = mailbox.control.popleft()
+                return message
             if not mailbox.work:
                 await mailbox.wait()
                 self._free = FREE_IN_A_ROW
@@ -272,7 +273,8 @@ class MessageIterator:
                 cell.event = cell.origin if cause is None else cause
                 return message
             if not item.slot.is_withdrawn:
-                return context.take_in_hand(item)
+                message = context.take_in_hand(item)
+                return message
 
     async def _begin_row(self, task: Task) -> None:
         """Be a full checkpoint, after what the first pull means; only for the actor's own task."""

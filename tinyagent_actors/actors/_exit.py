@@ -26,7 +26,7 @@ class CancelCause:
     """A path, or a name such as ``SIGINT``."""
     why: str
     source: str
-    """stop, kill, strategy, auto_shutdown, shutdown, start_timeout, outer, signal, fatal."""
+    """stop, kill, link, strategy, auto_shutdown, shutdown, start_timeout, outer, signal, fatal."""
 
 
 def _show_error(error: BaseException | None) -> str:
@@ -37,7 +37,7 @@ def _show_error(error: BaseException | None) -> str:
 class Exit:
     """The end of one incarnation.
 
-    `normal`: it returned. `shutdown`: it was stopped and ended in time. `killed`: it was cancelled. `error`: it raised.
+    `normal`: it returned. `shutdown`: it was stopped and ended in time, or linked to one that was. `killed`: it was cancelled. `error`: it raised.
     `noproc` stands only in a `Down` for an actor that was gone already.
     """
 
@@ -71,12 +71,13 @@ class Exit:
     @property
     def fatal(self) -> BaseException | None:
         """The `KeyboardInterrupt` or `SystemExit` in its error: it is not restarted, the whole system stops (S49)."""
-        return None if self.error is None else _fatal_leaf(self.error)
+        return None if self.error is None else fatal_leaf(self.error)
 
 
-def _fatal_leaf(error: BaseException) -> BaseException | None:
+def fatal_leaf(error: BaseException) -> BaseException | None:
+    """Give the `KeyboardInterrupt` or `SystemExit` that an error is, or holds."""
     if isinstance(error, KeyboardInterrupt | SystemExit):
         return error
     if isinstance(error, BaseExceptionGroup):
-        return next((leaf for part in error.exceptions if (leaf := _fatal_leaf(part)) is not None), None)
+        return next((leaf for part in error.exceptions if (leaf := fatal_leaf(part)) is not None), None)
     return None

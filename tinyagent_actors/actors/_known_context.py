@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic
 
 import attrs
 
+from tinyagent_actors.actors._types import MessageT, ReplyT
 from tinyagent_actors.actors._via import Via
 
 if TYPE_CHECKING:
@@ -15,10 +16,10 @@ if TYPE_CHECKING:
 
 
 @attrs.define(eq=False)
-class KnownContext:
+class KnownContext(Generic[MessageT, ReplyT]):
     """The part of an actor's context that deals with names and groups. What it has of them ends with its incarnation."""
 
-    ref: ActorRef
+    ref: ActorRef[MessageT, ReplyT]
     """The actor itself, this incarnation."""
     cell: Cell = attrs.field(repr=False)
 

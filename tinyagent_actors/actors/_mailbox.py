@@ -34,6 +34,7 @@ priorities (control would be bounded with the work), an unbounded default (memor
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import attrs
@@ -254,6 +255,17 @@ class Mailbox:
         again.delivery = delivery + 1
         self.work.appendleft(again)
         return True
+
+    def put_first(self, items: Collection[Item]) -> None:
+        """Queue messages that were read and put aside again, in their order and before all others; over the bound, if need be.
+
+        In a mailbox that is closed they are dead letters, and asks fail.
+        """
+        for item in reversed(tuple(items)):
+            if self.is_closed:
+                self._bury(item, "stopped")
+            else:
+                self.work.appendleft(item)
 
     async def wait(self) -> None:
         """Park the reader until something comes; not if control lies unread. Cancelling it leaves nothing behind.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Generic
 
 import attrs
 import trio
@@ -11,10 +11,12 @@ from trio.lowlevel import checkpoint_if_cancelled, current_task, enable_ki_prote
 from tinyagent_actors._errors import ActorStoppedError
 from tinyagent_actors.actors._cancelled import is_cancelled
 from tinyagent_actors.actors._exit import CancelCause, Exit
+from tinyagent_actors.actors._link import link, unlink
 from tinyagent_actors.actors._mailbox import MailboxStatistics
 from tinyagent_actors.actors._monitor import Monitor
 from tinyagent_actors.actors._reply_slot import Envelope, ReplySlot
 from tinyagent_actors.actors._runtime import find_place
+from tinyagent_actors.actors._types import MessageT_contra, ReplyT_co
 
 if TYPE_CHECKING:
     from tinyagent_actors.actors._address import Address
@@ -33,6 +35,14 @@ def living_cell(runtime: Runtime) -> Cell | None:
     return cell if cell is not None and cell.exit is None and cell.runtime is runtime else None
 
 
+def _acting_cell(call: str) -> Cell:
+    cell = current_cell()
+    if cell is None or cell.exit is not None:
+        message = f"{call} works inside an actor that lives; elsewhere, use wait_stopped()"
+        raise RuntimeError(message)
+    return cell
+
+
 def name_of_caller() -> str:
     """Give the path of the actor whose work this task does."""
     cell = current_cell()
@@ -48,8 +58,11 @@ async def leave_subtree(top: Address, cause: CancelCause) -> None:
 
 
 @attrs.frozen(eq=False, init=False)
-class ActorRef:
+class ActorRef(Generic[MessageT_contra, ReplyT_co]):
     """A reference to an actor. Supervisors make it.
+
+    ``ActorRef[Message, Reply]`` says what may be sent and what comes back, to a type checker only; a plain `ActorRef` takes and
+    gives anything.
 
     What is sent through a ref of any incarnation reaches the child's mailbox until the child is finally gone; `==`
     tells incarnations apart.
@@ -79,7 +92,7 @@ class ActorRef:
         return self._cell if self._cell is not None and self._cell.exit is None else None
 
     @enable_ki_protection
-    async def tell(self, message: object) -> None:
+    async def tell(self, message: MessageT_contra) -> None:
         """Send a message; waits for room where the mailbox's policy is `block`.
 
         With room it is a cancellation point but not a schedule point, except that an actor's 64th tell in a row is both:
@@ -106,7 +119,7 @@ class ActorRef:
             await mailbox.put(item)
 
     @enable_ki_protection
-    def tell_nowait(self, message: object) -> None:
+    def tell_nowait(self, message: MessageT_contra) -> None:
         """Send a message if there is room.
 
         Raises:
@@ -116,7 +129,7 @@ class ActorRef:
         self.address.mailbox.offer_nowait((message, None if place is None else place.event))
 
     @enable_ki_protection
-    async def ask(self, message: object) -> Any:
+    async def ask(self, message: MessageT_contra) -> ReplyT_co:
         """Send a message and wait for its answer. The deadline is the caller's cancel scope; it travels with the message.
 
         Cancelling it withdraws the ask: still queued, it is taken out unread; in hand, the handler finishes and its reply
@@ -141,13 +154,16 @@ class ActorRef:
         runtime, mailbox = address.runtime, address.mailbox
         place = find_place()
         asker = None if place is runtime else living_cell(runtime)
+        if asker is not place:
+            asker = None  # a background task's: its actor goes on, and does not wait
         edge = 0 if asker is None else runtime.wait_graph.add(asker.path, self.path)
         slot = ReplySlot(self.path, trio.current_effective_deadline(), runtime.dead_letters)
         envelope = Envelope(message, None if place is None else place.event, slot)
         try:
             if not mailbox.offer(envelope):
                 await mailbox.put(envelope)
-            return await slot.wait()
+            reply: ReplyT_co = await slot.wait()
+            return reply
         finally:
             if slot.is_withdrawn:
                 mailbox.withdraw(envelope)
@@ -183,13 +199,31 @@ class ActorRef:
         Raises:
             RuntimeError: Called outside an actor, or by a task of one that has ended.
         """
-        watcher = current_cell()
-        if watcher is None or watcher.exit is not None:
-            message = "monitor() works inside an actor that lives; elsewhere, use wait_stopped()"
-            raise RuntimeError(message)
-        monitor = Monitor(self, watcher, self._cell)
+        monitor = Monitor(self, _acting_cell("monitor()"), self._cell)
         monitor.begin()
         return monitor
+
+    @enable_ki_protection
+    def link(self) -> None:
+        """Link the actor that calls to this one: the end of either is told to the other, as Erlang's links do.
+
+        A normal end changes nothing; after `shutdown` or an abnormal one the other is cancelled too (`shutdown` or
+        `killed`), unless it traps exits (`ctx.trap_exits`): then a `LinkExit` is put before its work, of a normal end as well.
+        Of one that is gone: at once (`noproc`, abnormal). There is one link for each pair of incarnations.
+
+        Raises:
+            RuntimeError: Called outside an actor, or by a task of one that has ended.
+        """
+        link(_acting_cell("link()"), self, self._cell)
+
+    @enable_ki_protection
+    def unlink(self) -> None:
+        """Undo `link()`, from either side. A `LinkExit` that lies unread is taken out; none comes afterwards.
+
+        Raises:
+            RuntimeError: Called outside an actor, or by a task of one that has ended.
+        """
+        unlink(_acting_cell("unlink()"), self, self._cell)
 
     async def wait_stopped(self) -> Exit:
         """Wait for the end of this incarnation, its cleanup included. Cancelling it leaves nothing behind.

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, get_args, runtime_checkable
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Final,
+    Generic,
+    Literal,
+    Protocol,
+    TypeAlias,
+    cast,
+    get_args,
+    get_origin,
+    runtime_checkable,
+)
 
 import attrs
 
 from tinyagent_actors._errors import RestartPolicy, SpecError
+from tinyagent_actors.actors._actor import Actor, run_actor
 from tinyagent_actors.actors._backoff import Backoff
 from tinyagent_actors.actors._exit import Exit, as_fact
 from tinyagent_actors.actors._mailbox import DEFAULT_CAPACITY, Mailbox, OverflowPolicy
@@ -16,9 +29,13 @@ from tinyagent_actors.actors._name import check_name
 from tinyagent_actors.actors._priority_lane import Priority, PriorityLane
 from tinyagent_actors.actors._ref import ActorRef
 from tinyagent_actors.actors._runtime import Runtime
+from tinyagent_actors.actors._seconds import check_seconds
+from tinyagent_actors.actors._types import MessageT, RefT_co, ReplyT, SpecRefT_co
 from tinyagent_actors.events import SubscriberFailedEvent
 
 if TYPE_CHECKING:
+    from tinyagent_actors.actors._address import Address
+    from tinyagent_actors.actors._cell import Cell
     from tinyagent_actors.actors._context import ActorContext
 
 RestartType: TypeAlias = Literal["permanent", "transient", "temporary"]
@@ -47,7 +64,7 @@ def _check_register(_spec: object, _field: object, value: Any) -> None:
 
 def _check_start(_spec: object, _field: object, value: Any) -> None:
     if not callable(value):
-        raise SpecError("start", f"must be an async function, is {value!r}")
+        raise SpecError("start", f"must be an async function or a subclass of Actor, is {value!r}")
 
 
 def _check_callable(_spec: object, field: attrs.Attribute[Any], value: Any) -> None:
@@ -70,16 +87,6 @@ def _check_shutdown(_spec: object, _field: object, value: Any) -> None:
 
 def _check_start_timeout(_spec: object, _field: object, value: Any) -> None:
     check_seconds("start_timeout", value)
-
-
-def check_seconds(field: str, value: object) -> None:
-    """Refuse what is no number of seconds (``inf`` is one).
-
-    Raises:
-        SpecError: It is no number, negative, or not a number at all.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value) or value < 0:
-        raise SpecError(field, f"must be seconds (0 or more), is {value!r}")
 
 
 def _check_capacity(_spec: object, _field: object, value: Any) -> None:
@@ -108,7 +115,8 @@ def check_backoff(_owner: object, _field: object, value: Any) -> None:
 
 
 def _check_ref_type(_spec: object, _field: object, value: Any) -> None:
-    if not (isinstance(value, type) and issubclass(value, ActorRef)):
+    kind = get_origin(value) or value
+    if not (isinstance(kind, type) and issubclass(kind, ActorRef)):
         raise SpecError("ref_type", f"must be ActorRef or a class derived from it, is {value!r}")
 
 
@@ -117,16 +125,22 @@ def _to_args(value: Iterable[Any]) -> tuple[Any, ...]:
 
 
 @attrs.frozen
-class ChildSpec:
+class ChildSpec(Generic[MessageT, ReplyT, RefT_co]):
     """What a supervisor has to know of a child.
+
+    To a type checker it also says what the child may be told and what it answers, as the actor's function
+    (``ctx: ActorContext[int, str]``) or class (``Actor[int, str]``) does, and which kind of ref reaches it.
 
     Raises:
         SpecError: A field is wrong; it says which. Nothing is started.
     """
 
     name: str = attrs.field(validator=_check_name)
-    start: Callable[..., Awaitable[object]] = attrs.field(validator=_check_start)
-    """An async function; it gets an `ActorContext`, then `args` and `kwargs`, anew at each start."""
+    start: (
+        Callable[Concatenate[ActorContext[MessageT, ReplyT], ...], Awaitable[object]] | type[Actor[MessageT, ReplyT]]
+    ) = attrs.field(validator=_check_start)
+    """An async function; it gets an `ActorContext`, then `args` and `kwargs`, anew at each start. Or a subclass of `Actor`, which
+    is made with `args` and `kwargs`, anew at each start."""
     args: tuple[Any, ...] = attrs.field(default=(), converter=_to_args, kw_only=True)
     kwargs: Mapping[str, Any] = attrs.field(factory=dict, kw_only=True)
     restart: RestartType = attrs.field(default="permanent", validator=_one_of(get_args(RestartType)), kw_only=True)
@@ -149,7 +163,9 @@ class ChildSpec:
     """How many times more a message is delivered that was told and in hand at a crash, before it is a dead letter (S62, S63)."""
     register: str | None = attrs.field(default=None, validator=attrs.validators.optional(_check_register), kw_only=True)
     """A name that each incarnation takes before its function runs. If somebody else has it, the start has failed (S55, S56)."""
-    ref_type: type[ActorRef] = attrs.field(default=ActorRef, validator=_check_ref_type, kw_only=True)
+    ref_type: type[RefT_co] = attrs.field(
+        default=cast("type[RefT_co]", ActorRef), validator=_check_ref_type, kw_only=True
+    )
     classify: Classify = attrs.field(default=classify_by_error, kw_only=True)
     """How an exit is restarted, where it is restarted at all."""
     significant: bool = attrs.field(default=False, kw_only=True)
@@ -163,15 +179,27 @@ class ChildSpec:
         if value and self.restart == "permanent":
             raise SpecError("significant", "a permanent child never ends, so it cannot be significant")
 
-    def run(self, ctx: ActorContext) -> Awaitable[object]:
-        """Begin an incarnation: take its name, and call the function.
+    def __attrs_post_init__(self) -> None:
+        plain = get_origin(self.ref_type)
+        if plain is not None:  # ActorRef[int, str]: the parameters are for type checkers
+            object.__setattr__(self, "ref_type", plain)
+
+    def run(self, ctx: ActorContext[Any, Any]) -> Awaitable[object]:
+        """Begin an incarnation: take its name, and give its body, to be awaited.
 
         Raises:
             AlreadyRegisteredError: Somebody has the name.
         """
         if self.register is not None:
             ctx.register(self.register)
-        return self.start(ctx, *self.args, **self.kwargs)
+        if isinstance(self.start, type) and issubclass(self.start, Actor):
+            return run_actor(self.start, ctx, self.args, self.kwargs)
+        function = cast("Callable[..., Awaitable[object]]", self.start)
+        return function(ctx, *self.args, **self.kwargs)
+
+    def make_ref(self, address: Address, cell: Cell | None) -> ActorRef[MessageT, ReplyT]:
+        """Give a ref of the kind that this spec names."""
+        return cast("type[ActorRef[MessageT, ReplyT]]", self.ref_type)(address, cell)
 
     def new_mailbox(self, path: str, runtime: Runtime) -> Mailbox:
         """Give an empty mailbox for a child of this kind at `path`."""
@@ -188,10 +216,10 @@ def _tell_failed_hook(runtime: Runtime, path: str, error: BaseException) -> None
 
 
 @runtime_checkable
-class HasChildSpec(Protocol):
+class HasChildSpec(Protocol[SpecRefT_co]):
     """Something a supervisor takes in place of a `ChildSpec`, such as an `AgentSpec`."""
 
-    def to_child_spec(self) -> ChildSpec:
+    def to_child_spec(self) -> ChildSpec[Any, Any, SpecRefT_co]:
         """Give the spec."""
 
 

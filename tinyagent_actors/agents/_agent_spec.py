@@ -59,7 +59,7 @@ class AgentSpec:
     shutdown: Shutdown = attrs.field(default=DEFAULT_SHUTDOWN, kw_only=True)
     mailbox_capacity: int = attrs.field(default=64, kw_only=True)
 
-    def to_child_spec(self) -> ChildSpec:
+    def to_child_spec(self) -> ChildSpec[object, object, AgentRef]:
         """Give the spec of the actor that this agent is."""
         config = RunConfig(
             model=self.model,

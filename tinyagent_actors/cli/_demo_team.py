@@ -131,7 +131,7 @@ class Lead:
             self._hand_over(reader)
         self._finish_if_done()
 
-    def _spec(self, reader: _Reader) -> ChildSpec:
+    def _spec(self, reader: _Reader) -> ChildSpec[object, object, AgentRef]:
         plan = self._plan
         spec = AgentSpec(
             reader.name,
@@ -259,11 +259,11 @@ def fragile(spec: ChildSpec, crash: trio.Event) -> Any:
     """Give the body of `spec`, which besides raises when `crash` is set for the first time."""
     is_spent = False
 
-    async def body(ctx: ActorContext, *args: Any) -> None:
+    async def body(ctx: ActorContext, *_args: Any) -> None:
         async with trio.open_nursery() as nursery:
             if not is_spent:
                 nursery.start_soon(raise_when_set)
-            await spec.start(ctx, *args)
+            await spec.run(ctx)
             nursery.cancel_scope.cancel()
 
     async def raise_when_set() -> None:

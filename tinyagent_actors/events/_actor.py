@@ -88,7 +88,7 @@ class DeadLetterEvent(Event):
 
     message_type: str
     reason: str
-    """stopped, late_reply, crashed_in_hand, parked, dropped, second_reply or no_asker."""
+    """stopped, late_reply, crashed_in_hand, parked, dropped, second_reply, unhandled or no_asker."""
     count: int = 1
 
 

@@ -75,4 +75,4 @@ class Child:
     @property
     def ref(self) -> ActorRef:
         """A ref of its present incarnation."""
-        return self.spec.ref_type(self.address, self.cell)
+        return self.spec.make_ref(self.address, self.cell)

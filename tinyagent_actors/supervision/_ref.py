@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, get_origin, overload
 
 import trio
 
@@ -11,7 +11,11 @@ from tinyagent_actors.actors import (
     ActorRef,
     CancelCause,
     ChildLike,
+    ChildSpec,
+    HasChildSpec,
+    MessageT,
     ReplySlot,
+    ReplyT,
     leave_subtree,
     living_cell,
     name_of_caller,
@@ -55,8 +59,9 @@ class SupervisorRef(ActorRef):
         if child is None:
             raise ChildNotFoundError(self.path, name)
         ref = child.ref
-        if not isinstance(ref, ref_type):
-            message = f"{ref.path} is reached by a {type(ref).__name__}, not by a {ref_type.__name__}"
+        kind = get_origin(ref_type) or ref_type
+        if not isinstance(ref, kind):
+            message = f"{ref.path} is reached by a {type(ref).__name__}, not by a {kind.__name__}"
             raise TypeError(message)
         return ref
 
@@ -80,13 +85,22 @@ class SupervisorRef(ActorRef):
         active = sum(child.cell is not None for child in children)
         return ChildCount(len(children), active, supervisors, len(children) - supervisors)
 
+    @overload
+    async def start_child(self, child: ChildSpec[Any, Any, RefT] | HasChildSpec[RefT]) -> RefT: ...
+
+    @overload
+    async def start_child(self, child: ChildSpec[MessageT, ReplyT]) -> ActorRef[MessageT, ReplyT]: ...
+
+    @overload
+    async def start_child(self, child: HasChildSpec[Any]) -> Any: ...
+
     async def start_child(self, child: ChildLike) -> Any:
         """Start a new child and wait until it has started (a supervisor: with all its children).
 
         Cancelling it while it starts rolls the child back.
 
         Returns:
-            Its ref; None if it had nothing to do (`Ignore`).
+            Its ref, of the type that its spec tells; None if it had nothing to do (`Ignore`).
 
         Raises:
             SpecError: The spec is wrong; nothing was started.

@@ -43,7 +43,7 @@ def supervisor(
     restart: RestartType = "permanent",
     significant: bool = False,
     shutdown: Shutdown = float("inf"),
-) -> ChildSpec:
+) -> ChildSpec[object, object, SupervisorRef]:
     """Give the spec of a supervisor with these children.
 
     A supervisor starts its static children in order, one after the other, and stops them in reverse. A child that ends by

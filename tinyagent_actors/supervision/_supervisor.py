@@ -79,7 +79,7 @@ from tinyagent_actors._errors import (
     StartFailedError,
     SupervisorStoppingError,
 )
-from tinyagent_actors.actors import ActorContext, Address, CancelCause, Cell, Exit, Mailbox, as_fact
+from tinyagent_actors.actors import ActorContext, Address, CancelCause, Cell, Exit, LinkExit, Mailbox, as_fact
 from tinyagent_actors.events import SubscriberFailedEvent, SupervisorGaveUpEvent
 from tinyagent_actors.supervision._administration import Administration
 from tinyagent_actors.supervision._agenda import Agenda
@@ -229,6 +229,7 @@ class Supervisor:
         if isinstance(cell.address.body, Supervisor):
             self.template = cell.address.body.template
         cell.address.body = self
+        self._context.trap_exits = True
         try:
             async with trio.open_nursery() as nursery:
                 self._runner.nursery = nursery
@@ -356,6 +357,8 @@ class Supervisor:
                 self._on_end_child(address, cause)
             case RollBack(address, cause):
                 self._on_roll_back(address, cause)
+            case LinkExit():
+                pass  # somebody has linked himself to this supervisor; only its children's ends are its affair
             case _ if self._stopping is not None:
                 order.slot.fail(SupervisorStoppingError(self.path))
             case _ if self.is_busy:

@@ -40,8 +40,7 @@ class Root:
         """Hold the nursery of the root supervisor until everything below has ended."""
         try:
             async with trio.open_nursery() as nursery:
-                spec = self._spec
-                self.cell.spawn(nursery, lambda ctx: spec.start(ctx, *spec.args), ActorContext(self.ref, self.cell))
+                self.cell.spawn(nursery, self._spec.run, ActorContext(self.ref, self.cell))
         finally:
             self._closed.set()
 

@@ -13,9 +13,13 @@ from tinyagent_actors.actors import (
     ActorRef,
     CancelCause,
     ChildLike,
+    ChildSpec,
+    HasChildSpec,
     Leftovers,
+    MessageT,
     Policy,
     Publication,
+    ReplyT,
     Runtime,
     Subscription,
     Via,
@@ -59,6 +63,15 @@ class System:
     def root(self) -> SupervisorRef:
         """The root supervisor."""
         return self._root.ref
+
+    @overload
+    async def start_child(self, child: ChildSpec[Any, Any, RefT] | HasChildSpec[RefT]) -> RefT: ...
+
+    @overload
+    async def start_child(self, child: ChildSpec[MessageT, ReplyT]) -> ActorRef[MessageT, ReplyT]: ...
+
+    @overload
+    async def start_child(self, child: HasChildSpec[Any]) -> Any: ...
 
     async def start_child(self, child: ChildLike) -> Any:
         """Start a child of the root and wait until it has started; as `SupervisorRef.start_child`."""
