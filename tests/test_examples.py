@@ -70,6 +70,14 @@ def test_testing_an_agent() -> None:
     assert run(program) == blocks("docs/how-to/test-an-agent.md", "text")[0]
 
 
+def test_writing_an_actor() -> None:
+    """Every program of the how-to prints what the page says; so does the bank of counters."""
+    page = "docs/how-to/write-an-actor.md"
+    printed = [run(program) for program in blocks(page, "python")] + [run(ROOT / "examples" / "bank.py")]
+
+    assert printed == blocks(page, "text")
+
+
 async def test_the_quick_start() -> None:
     """The seed's quick start runs against an endpoint that `OPENROUTER_BASE_URL` names."""
     script = [Reply(tool_calls=[CallSpec(name="sum", arguments={"a": 2, "b": 3})]), Reply(text="5")]
