@@ -10,6 +10,7 @@ import trio.testing
 
 from tests._kernel import settle, start, told
 from tinyagent_actors import ActorContext, ActorRef, ActorStoppedError, DeadLetterEvent, StashFullError, open_system
+from tinyagent_actors.actors import DeadLetters, Envelope, EventBus, Mailbox, Pacer, ReplySlot
 
 
 async def opens_later(ctx: ActorContext, seen: list[Any] | None = None) -> None:
@@ -103,6 +104,19 @@ async def test_the_final_stop_buries_the_stash() -> None:
             await ref.stop()
 
         assert (failed, system.runtime.dead_letters.count) == (["ActorStoppedError"], 2)
+
+
+async def test_what_is_put_back_too_late_is_buried() -> None:
+    """S62: into a mailbox that was closed before the incarnation ended: dead letters, and its asks fail; nothing is lost in silence."""
+    letters = DeadLetters(EventBus())
+    mailbox = Mailbox("/a", letters, Pacer())
+    slot = ReplySlot("/a", float("inf"), letters)
+    mailbox.close()
+    mailbox.put_first([("told", None), Envelope("asked", None, slot)])
+
+    assert letters.count == 2
+    assert slot.is_answered
+    assert mailbox.statistics().depth == 0
 
 
 async def test_the_stash_is_bounded() -> None:

@@ -70,6 +70,9 @@ async def counter(ctx: ActorContext[int, str], start: int = 0) -> None:
 async def anything(ctx: ActorContext) -> None:
     """Be a function actor that does not say."""
     ctx.pipe_to_self(fetch, 3, on_done=shout)
+    below = await ctx.start_child(ChildSpec("below", counter))
+    below.tell_nowait("one")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await (await ctx.start_child(supervisor("team"))).delete_child("nobody")
     async for message in ctx.messages():
         ctx.reply(message)
 

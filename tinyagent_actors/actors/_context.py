@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Generic
+from typing import TYPE_CHECKING, Any, Final, Generic, overload
 
 import attrs
 from trio.lowlevel import Task, checkpoint, checkpoint_if_cancelled, current_task, enable_ki_protection
@@ -13,14 +13,15 @@ from tinyagent_actors.actors._exit import as_fact
 from tinyagent_actors.actors._mailbox import FREE_IN_A_ROW, Returned
 from tinyagent_actors.actors._own_context import OwnContext
 from tinyagent_actors.actors._reply_slot import Envelope, ReplySlot
-from tinyagent_actors.actors._types import MessageT, ReplyT
+from tinyagent_actors.actors._types import ChildMessageT, ChildReplyT, MessageT, RefT, ReplyT
 
 if TYPE_CHECKING:
     from tinyagent_actors.actors._cell import Cell
     from tinyagent_actors.actors._exit import CancelCause, Exit
     from tinyagent_actors.actors._mailbox import Mailbox
+    from tinyagent_actors.actors._ref import ActorRef
     from tinyagent_actors.actors._runtime import Runtime
-    from tinyagent_actors.actors._spec import ChildLike
+    from tinyagent_actors.actors._spec import ChildLike, ChildSpec, HasChildSpec
 
 
 _FIRST_SWEEP: Final = 64
@@ -86,6 +87,17 @@ class ActorContext(OwnContext[MessageT, ReplyT]):
         """A `SupervisorRef` for what this actor has started below itself; None if it has started nothing."""
         children = self.cell.address.children
         return None if children is None else children.ref
+
+    @overload
+    async def start_child(self, child: ChildSpec[Any, Any, RefT] | HasChildSpec[RefT]) -> RefT: ...
+
+    @overload
+    async def start_child(
+        self, child: ChildSpec[ChildMessageT, ChildReplyT]
+    ) -> ActorRef[ChildMessageT, ChildReplyT]: ...
+
+    @overload
+    async def start_child(self, child: HasChildSpec[Any]) -> Any: ...
 
     @enable_ki_protection
     async def start_child(self, child: ChildLike) -> Any:

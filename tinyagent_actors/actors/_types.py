@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     ReplyT = TypeVar("ReplyT", default=Any)
     MessageT_contra = TypeVar("MessageT_contra", contravariant=True, default=Any)
     ReplyT_co = TypeVar("ReplyT_co", covariant=True, default=Any)
+    ChildMessageT = TypeVar("ChildMessageT", default=Any)
+    ChildReplyT = TypeVar("ChildReplyT", default=Any)
+    RefT = TypeVar("RefT", bound="ActorRef[Any, Any]")
     RefT_co = TypeVar("RefT_co", covariant=True, default="ActorRef[Any, Any] | None")
     """The kind of ref that a spec names; the default says that it names none."""
     SpecRefT_co = TypeVar("SpecRefT_co", covariant=True, default=Any)
@@ -28,5 +31,8 @@ else:
     ReplyT = TypeVar("ReplyT")
     MessageT_contra = TypeVar("MessageT_contra", contravariant=True)
     ReplyT_co = TypeVar("ReplyT_co", covariant=True)
+    ChildMessageT = TypeVar("ChildMessageT")
+    ChildReplyT = TypeVar("ChildReplyT")
+    RefT = TypeVar("RefT", bound="ActorRef[Any, Any]")
     RefT_co = TypeVar("RefT_co", covariant=True)
     SpecRefT_co = TypeVar("SpecRefT_co", covariant=True)
