@@ -123,7 +123,7 @@ if TYPE_CHECKING:
         UserMessage,
     )
     from tinyagent_actors.providers import OpenRouterModel, StreamOptions, Timeouts, open_stream, stream_openrouter
-    from tinyagent_actors.supervision import SupervisorRef, supervisor
+    from tinyagent_actors.supervision import PoolRef, SupervisorRef, pool, supervisor
     from tinyagent_actors.system import System, open_system, run
     from tinyagent_actors.tools import AgentTool, Tool, ToolContext, tool
 
@@ -145,7 +145,7 @@ _NAMES = {
     "messages": """AgentToolResult AssistantMessage Context Cost CustomMessage ImageContent InvalidToolCall Model
         TextContent ThinkingContent ToolCall ToolDefinition ToolResultMessage Usage UserMessage""",
     "providers": "OpenRouterModel StreamOptions Timeouts open_stream stream_openrouter",
-    "supervision": "SupervisorRef supervisor",
+    "supervision": "PoolRef SupervisorRef pool supervisor",
     "system": "System open_system run",
     "tools": "AgentTool Tool ToolContext tool",
 }
@@ -216,6 +216,7 @@ __all__ = [
     "OpenRouterModel",
     "PipedFailure",
     "PipedValue",
+    "PoolRef",
     "ProviderError",
     "Publication",
     "ReceiveTimeout",
@@ -270,6 +271,7 @@ __all__ = [
     "handles",
     "open_stream",
     "open_system",
+    "pool",
     "run",
     "stream_openrouter",
     "supervisor",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinyagent_actors import AskCycleError
@@ -85,3 +85,47 @@ def _reaches(edges: list[tuple[str, str, int]], start: str, goal: str) -> bool:
     for _ in edges:
         found |= {target for asker, target, _ in edges if asker in found}
     return goal in found
+
+
+nodes = st.integers(0, 6)
+
+
+@settings(max_examples=300)
+@given(
+    st.fixed_dictionaries({}, optional={pool: st.sets(st.integers(0, pool - 1), max_size=3) for pool in (4, 5, 6)}),
+    st.lists(st.tuples(st.integers(0, 3), nodes), max_size=14),
+)
+def test_with_pools_exactly_what_nobody_could_answer_is_refused(
+    pools: dict[int, set[int]], plan: list[tuple[int, int]]
+) -> None:
+    """S60: against a simulation that lets everybody finish who can: an ask is refused if, and only if, it would never be answered."""
+    graph = WaitGraph()
+    for pool, members in pools.items():
+        graph.open_pool(str(pool), lambda members=members: [str(member) for member in members])  # type: ignore[misc]
+    edges: list[tuple[int, int]] = []
+    for asker, target in plan:
+        hangs = _hangs([*edges, (asker, target)], pools, target)
+        try:
+            graph.add(str(asker), str(target))
+        except AskCycleError as error:
+            found = error.cycle
+            assert hangs, found
+        else:
+            assert not hangs
+            found = (str(asker), str(asker))
+            edges.append((asker, target))
+        assert found[0] == found[-1] == str(asker)
+
+
+def _hangs(edges: list[tuple[int, int]], pools: dict[int, set[int]], target: int) -> bool:
+    """Whether `target` never finishes: an actor finishes when all it has asked have, a pool when one member has, or it has none."""
+    done: set[int] = set()
+    for _ in range(8):
+        for node in range(7):
+            if node in pools:
+                can = not pools[node] or bool(pools[node] & done)
+            else:
+                can = all(asked in done for asker, asked in edges if asker == node)
+            if can:
+                done.add(node)
+    return target not in done

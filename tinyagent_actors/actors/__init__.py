@@ -48,6 +48,7 @@ from tinyagent_actors.actors._timer import Timer
 from tinyagent_actors.actors._types import MessageT, ReplyT
 from tinyagent_actors.actors._via import Via
 from tinyagent_actors.actors._wait_graph import WaitGraph
+from tinyagent_actors.actors._work_queue import WorkQueue
 
 __all__ = [
     "CLOSE_GRACE",
@@ -103,6 +104,7 @@ __all__ = [
     "Timer",
     "Via",
     "WaitGraph",
+    "WorkQueue",
     "as_fact",
     "block",
     "check_backoff",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tinyagent_actors.actors._cell import Cell
     from tinyagent_actors.actors._mailbox import Mailbox
     from tinyagent_actors.actors._runtime import Runtime
+    from tinyagent_actors.actors._work_queue import WorkQueue
 
 
 class Owner(Protocol):
@@ -91,6 +92,8 @@ class Address:
     """What it has started below itself, if it has."""
     body: Any = attrs.field(default=None, init=False, repr=False)
     """What the incarnation shows to refs of its kind: a supervisor's state, an agent."""
+    source: WorkQueue | None = attrs.field(default=None, init=False, repr=False)
+    """What it pulls from besides its mailbox, as a worker of a pool."""
     is_gone: bool = attrs.field(default=False, init=False)
     """Whether no incarnation will come any more."""
     _gone: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot, init=False, repr=False)
@@ -111,4 +114,6 @@ class Address:
         self.mailbox.close()
         if self.children is not None:
             self.children.stop(CancelCause(self.path, "their parent is gone", "shutdown"))
+        if self.source is not None:
+            self.source.lose(self)
         self._gone.unpark_all()

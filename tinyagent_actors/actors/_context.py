@@ -80,7 +80,8 @@ class ActorContext(OwnContext[MessageT, ReplyT]):
 
     def messages(self) -> MessageIterator[MessageT]:
         """Give the iterator over this actor's messages: control first, then work. It ends when the actor is stopped."""
-        return MessageIterator(self, self.cell, self.cell.address.mailbox)
+        source = self.cell.address.source
+        return MessageIterator(self, self.cell, self.cell.address.mailbox) if source is None else source.messages(self)
 
     @property
     def children(self) -> Any:
@@ -214,7 +215,7 @@ class ActorContext(OwnContext[MessageT, ReplyT]):
         """
         reason = "crashed_in_hand"
         if isinstance(self.in_hand, tuple):
-            mailbox = self.cell.address.mailbox
+            mailbox = self.source or self.cell.address.mailbox
             if mailbox.give_back(self.in_hand):
                 return
             message = self.in_hand[0]

@@ -218,6 +218,7 @@ class Mailbox:
             self.wake()
 
     def wake(self) -> None:
+        """Let the reader look again."""
         reader, self.reader = self.reader, None
         if reader is not None:
             trio.lowlevel.reschedule(reader)
@@ -309,14 +310,18 @@ class Mailbox:
         """Close for good: what lies unread, and what waits to come in, are dead letters; asks fail."""
         self.is_closed = True
         self.takes_work = False
+        self.bury_all()
+        self.control.clear()
+        self.wake()
+
+    def bury_all(self) -> None:
+        """Make dead letters of what lies unread and of what waits to come in; asks fail, nobody waits on."""
         while self.work:
             self._bury(self.work.popleft(), "stopped")
         while self.senders:
             task, item = self.senders.popitem(last=False)
             self._bury(item, "stopped")
             trio.lowlevel.reschedule(task)
-        self.control.clear()
-        self.wake()
 
     def _bury(self, item: Item, reason: str) -> None:
         if isinstance(item, Returned) and reason == "stopped":

@@ -28,6 +28,8 @@ class OwnContext(KnownContext[MessageT, ReplyT]):
     """The message that was pulled last as it came, until the next pull."""
     asked: ReplySlot | None = attrs.field(default=None, init=False, repr=False)
     """Where the answer to it goes, if it was asked and not deferred."""
+    source: Mailbox | None = attrs.field(default=None, init=False, repr=False)
+    """Where the message in hand came from, if not from the actor's own mailbox."""
     own: OwnLane | None = attrs.field(default=None, init=False, repr=False)
     """What the actor sends to itself, once it does."""
 
@@ -153,8 +155,11 @@ class OwnContext(KnownContext[MessageT, ReplyT]):
         """Give the own lane; made now, if there is none yet.
 
         Raises:
-            RuntimeError: This incarnation has ended.
+            RuntimeError: This incarnation has ended; or it is a worker of a pool, which pulls from the pool's queue.
         """
+        if self.cell.address.source is not None:
+            message = f"{self.cell.path} is a worker of a pool: it has no timers, stash or background tasks of its own"
+            raise RuntimeError(message)
         if self.cell.exit is not None:
             message = f"this incarnation of {self.cell.path} has ended"
             raise RuntimeError(message)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 import attrs
@@ -38,6 +38,11 @@ class PriorityLane:
 
     def __len__(self) -> int:
         return self._length
+
+    def __iter__(self) -> Iterator[Item]:
+        yield from self._returned
+        for priority in self._order:
+            yield from self._lanes[priority]
 
     def append(self, item: Item) -> None:
         """Put a message behind those of its priority."""

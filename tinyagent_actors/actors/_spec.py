@@ -203,12 +203,17 @@ class ChildSpec(Generic[MessageT, ReplyT, RefT_co]):
 
     def new_mailbox(self, path: str, runtime: Runtime) -> Mailbox:
         """Give an empty mailbox for a child of this kind at `path`."""
-        mailbox = Mailbox(
-            path, runtime.dead_letters, runtime.pacer, self.mailbox_capacity, self.mailbox_policy, self.redeliver
-        )
-        if self.mailbox_priority is not None:
-            mailbox.work = PriorityLane(self.mailbox_priority, lambda error: _tell_failed_hook(runtime, path, error))
+        mailbox = Mailbox(path, runtime.dead_letters, runtime.pacer)
+        self.furnish(mailbox, runtime)
         return mailbox
+
+    def furnish(self, mailbox: Mailbox, runtime: Runtime) -> None:
+        """Give a mailbox that is empty the bound, the policy and the order of this spec."""
+        mailbox.capacity, mailbox.policy, mailbox.redeliver = self.mailbox_capacity, self.mailbox_policy, self.redeliver
+        if self.mailbox_priority is not None:
+            mailbox.work = PriorityLane(
+                self.mailbox_priority, lambda error: _tell_failed_hook(runtime, mailbox.path, error)
+            )
 
 
 def _tell_failed_hook(runtime: Runtime, path: str, error: BaseException) -> None:

@@ -11,6 +11,7 @@ from tinyagent_actors.supervision._decisions import (
     is_restarted,
 )
 from tinyagent_actors.supervision._options import SupervisorOptions
+from tinyagent_actors.supervision._pool import PoolRef, pool
 from tinyagent_actors.supervision._ref import SupervisorRef
 from tinyagent_actors.supervision._spec import run_supervisor, supervisor
 from tinyagent_actors.supervision._supervisor import abandon
@@ -21,6 +22,7 @@ __all__ = [
     "ChildCount",
     "ChildInfo",
     "ChildState",
+    "PoolRef",
     "RestartWindow",
     "Strategy",
     "SupervisorOptions",
@@ -29,6 +31,7 @@ __all__ = [
     "backoff_seconds",
     "ends_all",
     "is_restarted",
+    "pool",
     "run_supervisor",
     "supervisor",
 ]
