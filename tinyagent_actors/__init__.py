@@ -63,6 +63,8 @@ if TYPE_CHECKING:
         Down,
         Exit,
         Ignore,
+        KeySticky,
+        LeastMailbox,
         Leftovers,
         LinkExit,
         Monitor,
@@ -71,6 +73,7 @@ if TYPE_CHECKING:
         Publication,
         ReceiveTimeout,
         ReplySlot,
+        RoundRobin,
         Timer,
         Via,
         block,
@@ -135,8 +138,8 @@ _NAMES = {
         StartFailedError StartTimeoutError StashFullError SubscriberTooSlowError SupervisionError SupervisorStoppingError
         SystemFailedError TinyAgentError ToolDefinitionError ToolError ToolTimeoutError TurnLimitError UnhandledMessageError
         ValueShapeError""",
-    "actors": """Actor ActorContext ActorRef Backoff CancelCause ChildSpec Down Exit Ignore Leftovers LinkExit Monitor PipedFailure
-        PipedValue Publication ReceiveTimeout ReplySlot Timer Via block conflate handles""",
+    "actors": """Actor ActorContext ActorRef Backoff CancelCause ChildSpec Down Exit Ignore KeySticky LeastMailbox Leftovers LinkExit
+        Monitor PipedFailure PipedValue Publication ReceiveTimeout ReplySlot RoundRobin Timer Via block conflate handles""",
     "agents": "Agent AgentOptions AgentRef AgentSpec AgentState Limits",
     "events": """ActorCrashedEvent ActorRestartScheduledEvent ActorRestartedEvent ActorStartedEvent ActorStoppedEvent AgentEndEvent AgentStartEvent
         DeadLetterEvent Event Gap MessageEndEvent MessageStartEvent MessageUpdateEvent StreamEnd StreamStart
@@ -200,6 +203,8 @@ __all__ = [
     "ImageContent",
     "InvalidArgumentsError",
     "InvalidToolCall",
+    "KeySticky",
+    "LeastMailbox",
     "Leftovers",
     "Limits",
     "LinkExit",
@@ -223,6 +228,7 @@ __all__ = [
     "RepeatedCallError",
     "ReplySlot",
     "RestartIntensityExceededError",
+    "RoundRobin",
     "RunError",
     "SpecError",
     "StartFailedError",

@@ -21,6 +21,7 @@ from tinyagent_actors.actors._pattern import path_matcher
 from tinyagent_actors.actors._ref import ActorRef, current_cell, leave_subtree, living_cell, name_of_caller
 from tinyagent_actors.actors._registry import Registry
 from tinyagent_actors.actors._reply_slot import Envelope, ReplySlot
+from tinyagent_actors.actors._router import KeySticky, LeastMailbox, RoundRobin, Router
 from tinyagent_actors.actors._runtime import (
     CLOSE_GRACE,
     Place,
@@ -73,6 +74,8 @@ __all__ = [
     "Groups",
     "HasChildSpec",
     "Ignore",
+    "KeySticky",
+    "LeastMailbox",
     "LeftoverKind",
     "LeftoverRegistry",
     "Leftovers",
@@ -98,6 +101,8 @@ __all__ = [
     "ReplyT",
     "Resource",
     "RestartType",
+    "RoundRobin",
+    "Router",
     "Runtime",
     "Shutdown",
     "Subscription",
