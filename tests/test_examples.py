@@ -78,6 +78,24 @@ def test_writing_an_actor() -> None:
     assert printed == blocks(page, "text")
 
 
+def test_the_pool() -> None:
+    """S62: one worker crashes, and the work is done once; the page shows lines of the program, and what it prints."""
+    page, program = "docs/how-to/share-work-in-a-pool.md", ROOT / "examples" / "pool.py"
+    lines = program.read_text().splitlines()
+
+    assert run(program) == blocks(page, "text")[0]
+    assert [line for block in blocks(page, "python") for line in block.splitlines() if line not in lines] == []
+
+
+@pytest.mark.parametrize("page", ["bound-a-mailbox", "survive-a-poison-message"])
+def test_how_to_pages(page: str) -> None:
+    """S61, S63: every program on the page prints what the page says."""
+    path = f"docs/how-to/{page}.md"
+    programs, said = blocks(path, "python"), blocks(path, "text")
+
+    assert [run(program) for program in programs] == said
+
+
 async def test_the_quick_start() -> None:
     """The seed's quick start runs against an endpoint that `OPENROUTER_BASE_URL` names."""
     script = [Reply(tool_calls=[CallSpec(name="sum", arguments={"a": 2, "b": 3})]), Reply(text="5")]
