@@ -54,9 +54,9 @@ class Cast:
         return lambda _: self.asker.ask(step)
 
 
-async def open_cast(system: System, nursery: trio.Nursery, size: int) -> Cast:
+async def open_cast(system: System, nursery: trio.Nursery, size: int, **options: Any) -> Cast:
     """Start a pool of workers and an actor beside it."""
-    ref: PoolRef = await system.start_child(pool("pool", child("w", does), size=size))
+    ref: PoolRef = await system.start_child(pool("pool", child("w", does, **options), size=size))
     return Cast(ref, await start(system, does, name="asker"), nursery)
 
 
@@ -120,7 +120,7 @@ async def test_what_a_worker_has_taken_is_asked_of_that_one() -> None:
         assert cycle == ("/pool/w-1", "/asker", "/pool/w-1")
 
 
-async def waits_behind(cast: Cast) -> trio.CancelScope:
+async def waits_behind(cast: Cast, asks: Step | None = None) -> trio.CancelScope:
     """Let the first worker be idle with a task in its background that waits for the asker, the second one busy; then let the asker ask the pool."""
     scope, go = trio.CancelScope(), trio.Event()
 
@@ -133,7 +133,7 @@ async def waits_behind(cast: Cast) -> trio.CancelScope:
         here.run(lambda: cast.nursery.start_soon(in_background))
         return ctx.name
 
-    await cast.begin("asker", cast.asker, after(go, cast.asks_pool()))
+    await cast.begin("asker", cast.asker, after(go, asks or cast.asks_pool()))
     await cast.begin("left behind", cast.pool, leave_behind)
     return_of_second = trio.Event()
     cast.answers["gate"] = return_of_second
@@ -170,6 +170,38 @@ async def test_what_was_held_back_is_taken_when_the_edge_has_gone() -> None:
         gate = cast.answers["gate"]
         assert isinstance(gate, trio.Event)
         gate.set()
+
+
+@pytest.mark.parametrize("goes", ["withdrawn", "taken"])
+async def test_what_waited_behind_it_is_for_those_that_are_idle(goes: str) -> None:
+    """S60, S61: an ask that was held back filled the queue; when it goes, a sender comes in, and an idle worker has the message."""
+    done: list[str] = []
+    scope, end = trio.CancelScope(), trio.Event()
+
+    async def note(ctx: ActorContext) -> None:
+        done.append(ctx.name)
+
+    async with open_system() as system, trio.open_nursery() as nursery:
+        cast = await open_cast(system, nursery, 2, mailbox_capacity=1)
+
+        async def asks_for_a_while(_ctx: ActorContext) -> None:
+            with scope:
+                await cast.pool.ask(after(end))
+
+        await waits_behind(cast, asks_for_a_while)
+        nursery.start_soon(cast.pool.tell, note)
+        await settle()
+        assert (done, cast.pool.statistics().waiting) == ([], 1)
+        gate = cast.answers["gate"]
+        assert isinstance(gate, trio.Event)
+        if goes == "withdrawn":
+            scope.cancel()
+        else:
+            gate.set()
+        await settle()
+        assert done == ["w-1"]
+        gate.set()
+        end.set()
 
 
 async def test_a_worker_that_is_lost_can_close_the_circle() -> None:

@@ -8,8 +8,7 @@ control comes first, then what was told to this very worker, then the queue.
 
 The races. *Woken and not taking*: between the wake-up and the pop a worker may find control, a stop, or that somebody who has just
 finished was quicker. Nothing was given to it, so nothing is lost; but the queue must not sleep either: whoever goes away
-from the queue with something else wakes the next (`wake_next`). *A worker ends*: it leaves the idle, and wakes the next, as one who
-may have been woken. *It crashes with a message in hand*: `give_back` puts that first in the queue again, if the spec says so,
+from the queue with something else wakes the next (`wake_next`). *It crashes with a message in hand*: `give_back` puts that first in the queue again, if the spec says so,
 and wakes another. *The last worker is gone for good*: nobody will come, so what lies unread is dead letters, asks fail, and later
 ones are refused, each with `NoMembersError`, until there is a worker again; one that is only being started again is not gone.
 
@@ -63,7 +62,6 @@ class WorkQueue(Mailbox):
     """Those that pull, or will again when they have been restarted."""
     _idle: OrderedDict[Cell, None] = attrs.field(factory=OrderedDict, init=False, repr=False)
     """Who waits for a message, the one that waits longest first."""
-
     _members: Callable[[], list[str]] = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -143,6 +141,11 @@ class WorkQueue(Mailbox):
         self.wake_next()
         return is_in
 
+    def admit(self) -> None:
+        """As of any mailbox; and wake a worker: some are idle over a full queue if they may not take what lies in it."""
+        super().admit()
+        self.wake_next()
+
     def give_back(self, item: tuple[Any, int | None]) -> bool:
         """As of any mailbox; and wake a worker."""
         comes_again = super().give_back(item)
@@ -187,7 +190,6 @@ class WorkQueue(Mailbox):
             self.runtime.wait_graph.move(found.asker, found.edge, cell.path)
         if found is not None and self.senders:
             self.admit()
-        self.wake_next()
         return found
 
     def _may_take(self, cell: Cell, item: Item) -> bool:
@@ -217,7 +219,6 @@ class WorkQueue(Mailbox):
     def forget(self, cell: Cell) -> None:
         """Hear that an incarnation of a worker has ended."""
         self._idle.pop(cell, None)
-        self.wake_next()
 
     def lose(self, worker: Address) -> None:
         """Hear that a worker is gone for good."""
