@@ -279,26 +279,6 @@ async def test_a_full_mailbox_refuses_an_ask(policy: str) -> None:
         gate.set()
 
 
-async def test_the_askers_deadline_travels() -> None:
-    """The envelope carries the caller's effective deadline; `ctx.deadline` is it, and only as long as the ask is in hand."""
-    deadlines: list[float] = []
-
-    async def look(ctx: ActorContext) -> None:
-        async for _ in ctx.messages():
-            deadlines.append(ctx.deadline)
-            ctx.reply(None)
-
-    async with open_system() as system:
-        ref = await start(system, look)
-        with trio.fail_after(30):
-            wanted = trio.current_effective_deadline()
-            await ref.ask("look")
-        await ref.tell("look")
-        await settle()
-
-    assert deadlines == [wanted, float("inf")]
-
-
 async def test_an_ask_to_nobody_fails_at_once() -> None:
     """S67: of one that is gone, and of one that goes."""
     async with open_system() as system:

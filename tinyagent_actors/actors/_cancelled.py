@@ -1,4 +1,4 @@
-"""What is `Cancelled`: whether the next checkpoint would raise, as a plain question, and what of an exception is one.
+"""What is `Cancelled`: whether the next checkpoint would raise, as a plain question; when that will be; what of an exception is one.
 
 `trio.lowlevel.checkpoint_if_cancelled` asks it too, but the coroutine that this takes, at both ends of a message, would be a
 third of the message's cost. So what it reads is read here: private names of Trio, in this one place. Where a Trio has
@@ -36,3 +36,26 @@ def split_cancelled(raised: BaseException) -> tuple[BaseException | None, BaseEx
             rest = rest.exceptions[0]
         return cancelled, rest
     return None, raised
+
+
+def read_deadline(task: trio.lowlevel.Task) -> float:
+    """Give the effective deadline of a task now, whoever asks; ``-inf`` if it is cancelled."""
+    status = task._cancel_status  # noqa: SLF001  # see above
+    return float("inf") if status is None else status.effective_deadline()
+
+
+def deadline_of_caller(task: trio.lowlevel.Task) -> trio.lowlevel.Task | float:
+    """Give what `read_deadline` makes the effective deadline of the task that runs now, which is given: it itself.
+
+    To look it up means to walk up all its scopes, for every ask, where hardly any is looked at.
+    """
+    return task
+
+
+def deadline_now(_task: trio.lowlevel.Task) -> trio.lowlevel.Task | float:
+    """Give the deadline at once, by public means."""
+    return trio.current_effective_deadline()
+
+
+caller_deadline: Final = deadline_of_caller if hasattr(trio.lowlevel.Task, "_cancel_status") else deadline_now
+"""The effective deadline of the task that runs now, which is given; or the task, whose deadline is to be read when it is needed."""

@@ -57,7 +57,7 @@ class ActorContext(OwnContext[MessageT, ReplyT]):
 
     @property
     def deadline(self) -> float:
-        """When the asker of the message in hand stops waiting, on Trio's clock; ``inf`` if it was told."""
+        """When the asker of the message in hand stops waiting, on Trio's clock; ``inf`` if it was told, or answered."""
         return self.in_hand.slot.deadline if isinstance(self.in_hand, Envelope) else float("inf")
 
     @property

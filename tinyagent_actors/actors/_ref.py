@@ -9,7 +9,7 @@ import trio
 from trio.lowlevel import checkpoint_if_cancelled, current_task, enable_ki_protection
 
 from tinyagent_actors._errors import ActorStoppedError
-from tinyagent_actors.actors._cancelled import is_cancelled
+from tinyagent_actors.actors._cancelled import caller_deadline, is_cancelled
 from tinyagent_actors.actors._exit import CancelCause, Exit
 from tinyagent_actors.actors._link import link, unlink
 from tinyagent_actors.actors._mailbox import MailboxStatistics
@@ -157,7 +157,7 @@ class ActorRef(Generic[MessageT_contra, ReplyT_co]):
         if asker is not place:
             asker = None  # a background task's: its actor goes on, and does not wait
         edge = 0 if asker is None else runtime.wait_graph.add(asker.path, self.path)
-        slot = ReplySlot(self.path, trio.current_effective_deadline(), runtime.dead_letters)
+        slot = ReplySlot(self.path, caller_deadline(task), runtime.dead_letters)
         envelope = Envelope(message, None if place is None else place.event, slot)
         try:
             if not mailbox.offer(envelope):

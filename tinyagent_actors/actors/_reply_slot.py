@@ -9,6 +9,8 @@ import attrs
 import outcome
 import trio
 
+from tinyagent_actors.actors._cancelled import read_deadline
+
 if TYPE_CHECKING:
     from tinyagent_actors.actors._dead_letters import DeadLetters
 
@@ -19,14 +21,26 @@ class ReplySlot:
 
     path: str
     """The actor that was asked."""
-    deadline: float
-    """The asker's effective deadline on Trio's clock; ``inf`` if there is none."""
+    _deadline: float | trio.lowlevel.Task
+    """The asker's effective deadline, or the asker, whose it is as long as it waits."""
     _dead_letters: DeadLetters
     _outcome: outcome.Outcome[Any] | None = attrs.field(default=None, init=False)
     _asker: trio.lowlevel.Task | None = attrs.field(default=None, init=False)
     _on_withdraw: Callable[[], None] | None = attrs.field(default=None, init=False)
     is_withdrawn: bool = attrs.field(default=False, init=False)
     """Whether the asker went away: cancelled, or past its deadline."""
+
+    @property
+    def deadline(self) -> float:
+        """When the asker stops waiting, on Trio's clock: its effective deadline as it is now.
+
+        ``inf`` if it has none or was answered, ``-inf`` if it went away.
+        """
+        if self.is_withdrawn:
+            return -float("inf")
+        if self._outcome is not None:
+            return float("inf")
+        return self._deadline if isinstance(self._deadline, int | float) else read_deadline(self._deadline)
 
     @property
     def is_answered(self) -> bool:

@@ -27,11 +27,10 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import attrs
-import trio
 from trio.lowlevel import checkpoint_if_cancelled, current_task, enable_ki_protection
 
 from tinyagent_actors._errors import AskCycleError, NoMembersError
-from tinyagent_actors.actors._cancelled import is_cancelled
+from tinyagent_actors.actors._cancelled import caller_deadline, is_cancelled
 from tinyagent_actors.actors._context import ActorContext, MessageIterator
 from tinyagent_actors.actors._mailbox import FREE_IN_A_ROW, Mailbox
 from tinyagent_actors.actors._ref import living_cell
@@ -112,13 +111,14 @@ class WorkQueue(Mailbox):
             AskCycleError: Every worker waits, directly or not, for the actor that asks.
             MailboxFullError: The queue is full and its policy is not `block`.
         """
-        if is_cancelled(current_task()):
+        task = current_task()
+        if is_cancelled(task):
             await checkpoint_if_cancelled()
         self._need_workers()
         runtime, place = self.runtime, find_place()
         asker = living_cell(runtime)
         edge = 0 if asker is None else runtime.wait_graph.add(asker.path, self.path)
-        slot = ReplySlot(self.path, trio.current_effective_deadline(), runtime.dead_letters)
+        slot = ReplySlot(self.path, caller_deadline(task), runtime.dead_letters)
         cause = None if place is None else place.event
         envelope = PooledAsk(message, cause, slot, None if asker is None else asker.path, edge)
         try:
