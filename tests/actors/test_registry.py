@@ -313,6 +313,23 @@ async def test_a_path_finds_who_stands_there() -> None:
             system.whereis("/team/a")
 
 
+async def test_a_path_leads_through_actors_to_their_own_children() -> None:
+    """S56: what an actor has started itself stands below it, and is found there."""
+
+    async def parent(ctx: ActorContext) -> None:
+        await ctx.start_child(child("one"))
+        await obedient(ctx)
+
+    async with open_system() as system:
+        await start(system, parent)
+
+        assert system.whereis("/actor/one").path == "/actor/one"
+        assert await system.via("/actor/one").ask("hello") == "hello"
+        for path in ("/actor/two", "/actor/one/below"):
+            with pytest.raises(ChildNotFoundError):
+                system.whereis(path)
+
+
 async def test_who_waits_for_a_name_and_is_cancelled_leaves_nothing(autojump_clock: trio.testing.MockClock) -> None:
     """S57: neither an entry for the name nor a place in a line; and waiting is a checkpoint though somebody has it."""
     async with open_system() as system:

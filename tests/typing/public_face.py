@@ -6,14 +6,19 @@ import trio
 
 from tinyagent_actors import (
     ActorContext,
+    ActorRef,
     AgentRef,
     AgentSpec,
     AssistantMessage,
     ChildSpec,
+    KeySticky,
     Model,
+    PoolRef,
     SupervisorRef,
+    Via,
     conflate,
     open_system,
+    pool,
     supervisor,
     tool,
 )
@@ -46,6 +51,16 @@ async def main() -> None:
         async with writer.stream("And Erlang?") as events:
             async for event in events:
                 print(event.type)
+        readers: PoolRef = await system.start_child(pool("readers", ChildSpec("reader", counter, redeliver=1), size=4))
+        router = KeySticky(lambda: system.members("readers/*"), key=str)
+        named: ActorRef = system.whereis("/readers/reader-1")
+        via: Via = system.via("reader")
+        system.register("reader", named)
+        system.join("readers/all", named)
+        sent: int = system.publish("readers/*", 1).sent
+        await readers.tell(sent)
+        await router.tell(readers.statistics().depth)
+        await via.tell(2)
         stopped: bool = await writer.interrupt("user pressed Esc")
         async with system.subscribe("team/**", policy=conflate(256)) as subscription:
             async for seen in subscription:

@@ -114,10 +114,14 @@ class System:
         name = supervisors.pop()
         ref = self.root
         for part in supervisors:
-            found = ref.child(part)
-            if not isinstance(found, SupervisorRef):
+            found: ActorRef = ref.child(part)
+            own = found.address.children
+            if isinstance(found, SupervisorRef):
+                ref = found
+            elif own is not None:
+                ref = own.ref
+            else:
                 raise ChildNotFoundError(found.path, name)
-            ref = found
         return ref.child(name, ref_type)
 
     def register(self, name: str, ref: ActorRef) -> None:
