@@ -7,7 +7,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 MARKS := $(VENV)/.made
 
-.PHONY: help demo test bench lint mutants behaviours native clean
+.PHONY: help demo test bench lint mutants model behaviours native clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' Makefile | sed 's/:.*## /\t/'
@@ -25,6 +25,9 @@ lint: $(MARKS)/dev ## only the checks that run no test
 
 mutants: $(MARKS)/dev ## break the package in every way of tests/mutants, and see that a test notices (ONLY=S27: one)
 	@$(PY) .ci/mutants.py $(if $(ONLY),--only "$(ONLY)")
+
+model: $(MARKS)/dev ## 10,000 random steps of supervision trees against a model of the rules, with what they covered
+	@TINYAGENT_MODEL_STEPS=$${TINYAGENT_MODEL_STEPS:-10000} $(PY) -m pytest -q -s tests/supervision/test_model.py
 
 behaviours: $(MARKS)/dev ## make docs/reference/behaviours.md from the docstrings of the tests
 	@$(PY) .ci/behaviours.py

@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 import tomllib
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from pathlib import Path
@@ -74,24 +75,35 @@ class BrokenEntryError(Exception):
 
 
 def read_mutants() -> list[Mutant]:
-    """Give every entry, checked against the worktree."""
+    """Give every entry."""
     mutants: list[Mutant] = []
     for path in sorted(LISTS.glob("*.toml")):
         for entry in tomllib.loads(path.read_text(encoding="utf-8"))["mutant"]:
             if set(entry) != FIELDS:
                 raise BrokenEntryError(f"{path.name}: {entry.get('name')!r} must have the fields {sorted(FIELDS)}")
             mutants.append(Mutant(**entry))
-    seen: set[str] = set()
+    return mutants
+
+
+def check(mutants: list[Mutant]) -> None:
+    """See that each can be applied to the worktree.
+
+    Raises:
+        BrokenEntryError: Some cannot; a line for each.
+    """
+    problems = [
+        f"two mutants are named {name!r}"
+        for name, count in Counter(mutant.name for mutant in mutants).items()
+        if count > 1
+    ]
     for mutant in mutants:
-        if mutant.name in seen:
-            raise BrokenEntryError(f"two mutants are named {mutant.name!r}")
-        seen.add(mutant.name)
         found = (ROOT / mutant.file).read_text(encoding="utf-8").count(mutant.find) if mutant.find else 0
         if found != 1:
-            raise BrokenEntryError(f"{mutant.name!r}: its text occurs {found} times in {mutant.file}, not once")
-        if mutant.find == mutant.replace:
-            raise BrokenEntryError(f"{mutant.name!r} changes nothing")
-    return mutants
+            problems.append(f"{mutant.name!r}: its text occurs {found} times in {mutant.file}, not once")
+        elif mutant.find == mutant.replace:
+            problems.append(f"{mutant.name!r} changes nothing")
+    if problems:
+        raise BrokenEntryError("\n".join(problems))
 
 
 def make_copy(folder: Path) -> None:
@@ -241,6 +253,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     try:
         mutants = choose(read_mutants(), options)
+        check(mutants)
         if options.list:
             return list_all(mutants)
         verdicts = run_all(mutants, options.seconds)

@@ -134,3 +134,26 @@ async def test_an_order_that_waits_for_its_own_caller_is_refused(order: Callable
             await system.start_child(supervisor("team", children=[child("a"), child("b", impatient)]))
 
     assert refused == [("/team/b", "/team", "/team/b")]
+
+
+@pytest.mark.parametrize("strategy", ["one_for_one", "one_for_all"])
+async def test_orders_do_not_wait_for_the_child_that_was_started_last(
+    strategy: Any, autojump_clock: trio.testing.MockClock
+) -> None:
+    """S38: once all have started, a child that takes its time to stop holds nobody, also if it was the last to start."""
+
+    async def slow(ctx: ActorContext) -> None:
+        ctx.started()
+        await ctx.wait_stopping()
+        await trio.sleep(3)
+
+    async with open_system() as system:
+        team = await system.start_child(
+            supervisor("team", strategy=strategy, children=[child("a"), child("last", slow)])
+        )
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(team.terminate_child, "last")
+            await settle()
+            await team.start_child(child("b"))
+            assert trio.current_time() == 0
+            assert await states(team) == {"a": "running", "last": "stopping", "b": "running"}
