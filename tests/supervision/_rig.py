@@ -49,6 +49,8 @@ class Step:
     act: Act
     target: int
     amount: int
+    is_near: bool
+    """Whether it is done to one of those that the step before concerned, where there are some."""
 
 
 @attrs.define(eq=False)
@@ -93,6 +95,8 @@ class Rig:
     controls: dict[str, Control] = attrs.field(factory=dict, init=False)
     orders: list[tuple[Order, Order]] = attrs.field(factory=list, init=False)
     """The real ones, and the model's."""
+    near: Boss | None = attrs.field(default=None, init=False)
+    """The supervisor that the step before concerned."""
     log: list[str] = attrs.field(factory=list, init=False)
     """What was done so far."""
 
@@ -187,8 +191,11 @@ class Rig:
             choice = [member for member in choice if member.state != "starting" or member.boss.mode != "starting"]
         if not choice:
             return False
+        if step.is_near:
+            choice = [member for member in choice if member.boss is self.near] or choice
         member = choice[step.target % len(choice)]
         self.log.append(f"{self.world.now:.3f} {step.act} {member.path}, which was {member.state}")
+        self.near = member.body if step.act == "stop" and member.body is not None else member.boss
         if step.act == "kill":
             self.ref(member.path).kill()
             member.kill()

@@ -67,7 +67,9 @@ low_trees = trees(leaves)
 high_trees = trees(leaves | low_trees)
 often: list[Act] = ["return", "crash", "crash", "kill", "stop", "start_child", "start_child", "wait"]
 acts = st.sampled_from([*get_args(Act), *often])
-steps = st.builds(Step, act=acts, target=st.integers(0, 30), amount=st.integers(0, 30))
+steps = st.builds(
+    Step, act=acts, target=st.integers(0, 30), amount=st.integers(0, 30), is_near=st.integers(0, 3).map(bool)
+)
 
 
 @attrs.frozen
