@@ -92,6 +92,7 @@ if TYPE_CHECKING:
         DeadLetterEvent,
         Event,
         Gap,
+        LoopBlockedEvent,
         MessageEndEvent,
         MessageStartEvent,
         MessageUpdateEvent,
@@ -142,7 +143,7 @@ _NAMES = {
         Monitor PipedFailure PipedValue Publication ReceiveTimeout ReplySlot RoundRobin Timer Via block conflate handles""",
     "agents": "Agent AgentOptions AgentRef AgentSpec AgentState Limits",
     "events": """ActorCrashedEvent ActorRestartScheduledEvent ActorRestartedEvent ActorStartedEvent ActorStoppedEvent AgentEndEvent AgentStartEvent
-        DeadLetterEvent Event Gap MessageEndEvent MessageStartEvent MessageUpdateEvent StreamEnd StreamStart
+        DeadLetterEvent Event Gap LoopBlockedEvent MessageEndEvent MessageStartEvent MessageUpdateEvent StreamEnd StreamStart
         SupervisorGaveUpEvent SystemStoppedEvent TextDelta ThinkingDelta ToolCallDelta ToolExecutionEndEvent
         ToolExecutionStartEvent ToolExecutionUpdateEvent TurnEndEvent TurnStartEvent""",
     "messages": """AgentToolResult AssistantMessage Context Cost CustomMessage ImageContent InvalidToolCall Model
@@ -208,6 +209,7 @@ __all__ = [
     "Leftovers",
     "Limits",
     "LinkExit",
+    "LoopBlockedEvent",
     "MailboxFullError",
     "MaxChildrenError",
     "MessageEndEvent",

@@ -9,7 +9,8 @@ import attrs
 import trio
 
 from tests._kernel import settle
-from tests.supervision._model import INF, Boss, Leaf, Member, Order, Spec, Tree, World
+from tests.supervision._model import Boss, Member, Order
+from tests.supervision._model_world import INF, Leaf, Spec, Tree, World
 from tinyagent_actors import (
     ActorContext,
     ActorStoppedError,

@@ -17,7 +17,8 @@ import hypothesis
 import trio
 from hypothesis import strategies as st
 
-from tests.supervision._model import INF, Leaf, Order, Restart, Spec, Strategy, Tree
+from tests.supervision._model import Order
+from tests.supervision._model_world import INF, Leaf, Restart, Spec, Strategy, Tree
 from tests.supervision._rig import TICK, Act, Rig, Step
 from tinyagent_actors import open_system
 from tinyagent_actors.supervision._decisions import STRATEGIES

@@ -5,7 +5,7 @@ from tinyagent_actors.actors._address import Address, OwnChildren, Owner
 from tinyagent_actors.actors._background import Piped, PipedFailure, PipedValue
 from tinyagent_actors.actors._backoff import Backoff
 from tinyagent_actors.actors._bus import EventBus
-from tinyagent_actors.actors._cell import Body, Cell
+from tinyagent_actors.actors._cell import Body, Cell, cell_of_frame
 from tinyagent_actors.actors._context import ActorContext, MessageIterator
 from tinyagent_actors.actors._dead_letters import DeadLetters
 from tinyagent_actors.actors._exit import CancelCause, Exit, ExitReason, Ignore, as_fact
@@ -112,6 +112,7 @@ __all__ = [
     "WorkQueue",
     "as_fact",
     "block",
+    "cell_of_frame",
     "check_backoff",
     "check_name",
     "check_seconds",

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextvars import Context
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
@@ -357,6 +358,11 @@ class Cell:
 @trio.lowlevel.disable_ki_protection
 async def _run_unprotected(body: Body, context: ActorContext) -> None:
     await body(context)
+
+
+def cell_of_frame(frame: FrameType) -> Cell | None:
+    """Give the actor whose body is run by that frame of a stack; None if it runs something else."""
+    return frame.f_locals["context"].cell if frame.f_code is _run_unprotected.__code__ else None
 
 
 def _outer_cause(cancelled: BaseException) -> CancelCause:

@@ -103,6 +103,18 @@ class SubscriberFailedEvent(Event):
 
 
 @attrs.frozen(kw_only=True)
+class LoopBlockedEvent(Event):
+    """An actor held the loop, and with it everybody else, in one step that took too long. ``/``: it was no actor."""
+
+    type: ClassVar[Literal["loop_blocked"]] = "loop_blocked"
+
+    seconds: float
+    """For how long at least."""
+    where: str
+    """File, line and function in which it was seen last."""
+
+
+@attrs.frozen(kw_only=True)
 class SystemStoppedEvent(Event):
     """The last event of a system: everything below it is gone but what is counted here."""
 

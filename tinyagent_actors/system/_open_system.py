@@ -11,10 +11,12 @@ import attrs
 import outcome
 import trio
 
+from tinyagent_actors._errors import SpecError
 from tinyagent_actors.actors import Place, Runtime, check_name, check_seconds, current_place
 from tinyagent_actors.supervision import supervisor
 from tinyagent_actors.system._root import Root
 from tinyagent_actors.system._system import System, closed_runtimes, open_systems
+from tinyagent_actors.system._watchdog import DEFAULT_SLOW_STEP, Watchdog, has_real_time
 from tinyagent_actors.tracing import EventLog, open_log
 
 
@@ -25,6 +27,7 @@ def open_system(
     max_restarts: int = 3,
     max_seconds: float = 5.0,
     log: str | Path | None = None,
+    slow_step: float = DEFAULT_SLOW_STEP,
 ) -> AbstractAsyncContextManager[System]:
     """Open a system: a root supervisor with nothing below it yet; leaving the block stops the tree.
 
@@ -42,6 +45,8 @@ def open_system(
         max_restarts: Of the root: how many restarts of its children are allowed ...
         max_seconds: ... within how many seconds.
         log: A file that gets every event as a JSON line, appended, to the very last.
+        slow_step: Seconds that one step of a task may take; of one that takes more a `LoopBlockedEvent` tells, which names the
+            actor. ``inf``: nobody looks; nor under a virtual clock.
 
     Returns:
         An async context manager; its value is the system.
@@ -54,10 +59,13 @@ def open_system(
     """
     check_name(name)
     check_seconds("shutdown", shutdown)
+    check_seconds("slow_step", slow_step)
+    if slow_step == 0:
+        raise SpecError("slow_step", "must be more than 0")
     spec = supervisor("root", max_restarts=max_restarts, max_seconds=max_seconds)
     runtime = Runtime(name)
     root = Root(runtime, spec)
-    return _Block(root, runtime, name, shutdown, log)
+    return _Block(root, runtime, name, shutdown, log, slow_step)
 
 
 @attrs.define(eq=False)
@@ -69,6 +77,8 @@ class _Block(AbstractAsyncContextManager[System]):
     _name: str
     _seconds: float
     _log_path: str | Path | None
+    _slow_step: float
+    _watchdog: Watchdog | None = attrs.field(default=None, init=False)
     _system: System = attrs.field(init=False)
     _outer_place: Place | None = attrs.field(default=None, init=False)
 
@@ -77,6 +87,9 @@ class _Block(AbstractAsyncContextManager[System]):
         log = None if self._log_path is None else self._open_log(self._log_path)
         system = self._system = System(self._name, self._runtime, self._root, log)
         open_systems.get([]).append(system)
+        if self._slow_step < float("inf") and has_real_time():
+            self._watchdog = Watchdog(self._runtime, self._slow_step)
+            self._watchdog.start()
         trio.lowlevel.spawn_system_task(self._root.run, name=f"system {self._name}")
         self._outer_place = current_place.get()
         current_place.set(self._runtime)
@@ -120,6 +133,8 @@ class _Block(AbstractAsyncContextManager[System]):
                 except KeyboardInterrupt as interrupt:
                     self._system.hurry(interrupt)
         current_place.set(self._outer_place)
+        if self._watchdog is not None:
+            self._watchdog.stop()
         registered = open_systems.get([])
         if self._system in registered:
             registered.remove(self._system)

@@ -1,0 +1,158 @@
+"""The watchdog: who held the loop.
+
+Everything of a system runs in one thread, a step of one task at a time; a step that computes, or calls what blocks, holds all
+others. The watchdog tells of it, and by whom it was.
+
+The design. A thread looks at the loop's stack `_LOOKS` times in `slow_step`. Where it finds the loop in the middle of a step
+(an idle loop is left alone) it has the loop call `_answer`, which the loop can only do between steps. A call that comes too
+late is a loop that was held; what stands on the stack at every look since then is the step that held it. Its task is
+sought afterwards, in the loop, among all tasks: by the coroutine it runs, or, where it has ended with that step, by the body
+of the actor that stood on the stack. While a step goes on for more than `_LOUD` times `slow_step`, and so may never end, the
+thread itself says where it is.
+
+So a step that is longer than `slow_step` is always told, and one that takes four fifths of it may be; its `seconds` are those
+from the first look that found it, and so a little too few. Several steps in a row, each of them short, are not told.
+
+What it costs is a look, and a call, twenty times a second, and nothing for a step or a message.
+
+Refused: an instrument of Trio's, which would be exact. It is called at each step, and a step is short: with `before_task_step`
+and `after_task_step` an ask took 1.4 times as long, with `before_task_step` alone 1.1 times, even where it was a function in C
+that only kept the task.
+
+Under a virtual clock there is no watchdog: its thread would come between the steps of a schedule that is to be repeatable.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from types import FrameType
+from typing import Final
+
+import attrs
+import trio
+
+from tinyagent_actors.actors import Cell, Runtime, as_fact, cell_of_frame, current_place
+from tinyagent_actors.events import LoopBlockedEvent, SubscriberFailedEvent
+
+DEFAULT_SLOW_STEP: Final = 0.25
+_LOOKS: Final = 5
+_LOUD: Final = 4
+_WAITING: Final = "trio._core._io_"
+"""Where Trio waits for the world: the head of the module's name."""
+
+_log: Final = logging.getLogger("tinyagent_actors")
+
+
+@attrs.define(eq=False)
+class Watchdog:
+    """Watches one loop for one system, from `start` to `stop`."""
+
+    _runtime: Runtime
+    _slow_step: float
+    _token: trio.lowlevel.TrioToken = attrs.field(factory=trio.lowlevel.current_trio_token, init=False)
+    _loop_thread: int = attrs.field(factory=threading.get_ident, init=False)
+    _is_stopped: threading.Event = attrs.field(factory=threading.Event, init=False)
+    _called_at: float | None = attrs.field(default=None, init=False)
+    """When the loop was asked to answer; None if it is not to."""
+    _held: set[FrameType] = attrs.field(factory=set, init=False)
+    """What stood on the stack at every look since then."""
+    _where: str = attrs.field(default="", init=False)
+    """Where the loop was at the latest look."""
+    _is_said: bool = attrs.field(default=False, init=False)
+    """Whether the thread has said where the loop is, because it is taking very long."""
+
+    def start(self) -> None:
+        """Begin to watch."""
+        threading.Thread(target=self._watch, name="tinyagent_actors watchdog", daemon=True).start()
+
+    def stop(self) -> None:
+        """Watch no more."""
+        self._is_stopped.set()
+
+    # In its own thread.
+
+    def _watch(self) -> None:
+        while not self._is_stopped.wait(self._slow_step / _LOOKS):
+            try:
+                self.look(time.monotonic())
+            except trio.RunFinishedError:
+                return
+            except Exception as error:  # noqa: BLE001  # a fault of its own: told, and no reason to look no more
+                self._tell_fault(error)
+
+    def look(self, now: float) -> None:
+        """See what the loop is at, and have it answer if it is in the middle of a step.
+
+        Raises:
+            trio.RunFinishedError: There is no loop any more.
+        """
+        stack = list(_stack(sys._current_frames().get(self._loop_thread)))  # noqa: SLF001  # there is no other way
+        called_at = self._called_at
+        if called_at is None:
+            if stack and not stack[0].f_globals.get("__name__", "").startswith(_WAITING):
+                self._held, self._where, self._called_at = set(stack), _place(stack[0]), now
+                self._token.run_sync_soon(self.answer)
+        else:
+            self._held.intersection_update(stack)
+            self._where = _place(stack[0]) if stack else self._where
+            if now - called_at >= _LOUD * self._slow_step and not self._is_said:
+                self._is_said = True
+                _log.warning("%s: the loop is held for %.1f s: %s", self._runtime.name, now - called_at, self._where)
+
+    def _tell_fault(self, error: Exception) -> None:
+        def tell() -> None:
+            self._runtime.bus.publish(SubscriberFailedEvent, "/", subscriber="watchdog", error=as_fact(error))
+
+        try:
+            self._token.run_sync_soon(tell)
+        except trio.RunFinishedError:
+            self.stop()
+
+    # In the loop.
+
+    def answer(self) -> None:
+        """Tell of the step before, if it was too long: an event about the actor whose it was, or about ``/``."""
+        called_at, held, where = self._called_at, self._held, self._where
+        self._held = set()
+        self._called_at, self._is_said = None, False
+        seconds = 0.0 if called_at is None else time.monotonic() - called_at
+        if seconds < self._slow_step * (_LOOKS - 1) / _LOOKS or self._is_stopped.is_set():
+            return
+        task = next((task for task in _tasks() if getattr(task.coro, "cr_frame", None) in held), None)
+        cells = (cell_of_frame(frame) for frame in held)
+        place = task.context.get(current_place) if task is not None else next(filter(None, cells), None)
+        if task is None and place is None:
+            return  # several steps
+        if isinstance(place, Cell) and place.runtime is self._runtime:
+            place.publish(LoopBlockedEvent, seconds=seconds, where=where)
+        else:
+            self._runtime.bus.publish(LoopBlockedEvent, "/", seconds=seconds, where=where)
+
+
+def _stack(frame: FrameType | None) -> Iterator[FrameType]:
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def _place(frame: FrameType) -> str:
+    return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
+
+
+def _tasks() -> Iterator[trio.lowlevel.Task]:
+    root = trio.lowlevel.current_root_task()
+    waiting = [] if root is None else [root]
+    while waiting:
+        task = waiting.pop()
+        yield task
+        waiting += [child for nursery in task.child_nurseries for child in nursery.child_tasks]
+
+
+def has_real_time() -> bool:
+    """Whether this run's clock goes as the world's: not where it is the mock clock of `trio.testing`."""
+    testing = sys.modules.get("trio.testing")
+    return testing is None or not isinstance(trio.lowlevel.current_clock(), testing.MockClock)
