@@ -96,6 +96,15 @@ def test_how_to_pages(page: str) -> None:
     assert [run(program) for program in programs] == said
 
 
+@pytest.mark.parametrize("number", [0, 1])
+def test_testing_a_tree(number: int) -> None:
+    """The how-to's programs print what the page says; which seed it is that fails first is Trio's affair."""
+    page = "docs/how-to/test-a-tree.md"
+    printed, shown = run(blocks(page, "python")[number]), blocks(page, "text")[number]
+
+    assert re.sub(r"(?i)(seed.)\d+", r"\1N", printed) == re.sub(r"(?i)(seed.)\d+", r"\1N", shown)
+
+
 async def test_the_quick_start() -> None:
     """The seed's quick start runs against an endpoint that `OPENROUTER_BASE_URL` names."""
     script = [Reply(tool_calls=[CallSpec(name="sum", arguments={"a": 2, "b": 3})]), Reply(text="5")]

@@ -52,7 +52,7 @@ async def test_another_message_is_a_failure_at_once(autojump_clock: trio.testing
         with pytest.raises(AssertionError) as caught:
             await probe.expect(str)
 
-        assert str(caught.value) == "the probe 'ear' expected a str, but 2 came; before it: 1; after it: 3"
+        assert str(caught.value) == "the probe 'ear' expected an instance of str, but 2 came; before it: 1; after it: 3"
         assert trio.current_time() == 0
         assert await probe.expect(2) == 2
 

@@ -168,7 +168,7 @@ def _is_wanted(message: Any, wanted: Any) -> bool:
 
 def _name(wanted: Any) -> str:
     if isinstance(wanted, type):
-        return f"a {wanted.__name__}"
+        return f"an instance of {wanted.__name__}"
     return f"what {getattr(wanted, '__qualname__', wanted)} accepts" if callable(wanted) else _show(wanted)
 
 
