@@ -18,6 +18,7 @@ from tinyagent_actors import (
     ActorRef,
     ActorRestartedEvent,
     ActorStoppedEvent,
+    AlreadyRegisteredError,
     DeadLetterEvent,
     open_system,
     supervisor,
@@ -202,3 +203,91 @@ async def test_a_stop_meets_a_crash_and_a_kill() -> None:
         assert ends == list(range(1, len(ends) + 1))
         assert [info.state for info in system.which_children()] == ["stopped"]
         assert_quiescent(system, "actor")
+
+
+@pytest.mark.parametrize("strategy", ["one_for_one", "one_for_all", "rest_for_one"])
+@deterministic(seeds=200)
+async def test_two_crash_in_one_tick(strategy: Any) -> None:
+    """S46: both causes are told, each child ends and starts once, those that are no concern of the strategy's not at all."""
+    async with open_system() as system, system.subscribe("team/*") as events:
+        team = await system.start_child(
+            supervisor("team", strategy=strategy, children=[child(name) for name in "abc"], max_restarts=2)
+        )
+        told(events)
+        refs = [team.child(name) for name in "ab"]
+        await several(*(lambda ref=ref: ref.tell(ValueError(ref.path)) for ref in refs))
+        await settle()
+        noted = told(events)
+        causes = [str(event.error) for event in noted if isinstance(event, ActorCrashedEvent)]
+        restarted = sorted(event.path for event in noted if isinstance(event, ActorRestartedEvent))
+        group = "ab" if strategy == "one_for_one" else "abc"
+
+        assert sorted(causes) == ["ValueError: /team/a", "ValueError: /team/b"]
+        assert restarted == [f"/team/{name}" for name in group]
+        assert {info.name: info.state for info in team.which_children()} == dict.fromkeys("abc", "running")
+    assert_quiescent(system)
+
+
+@deterministic(seeds=200)
+async def test_a_sibling_crashes_while_it_is_stopped_for_the_group() -> None:
+    """S47: its end, whenever it comes, starts no second restart: that would be one more than is allowed."""
+
+    async def crashes_at_the_stop(ctx: ActorContext) -> None:
+        ctx.started()
+        async with trio.open_nursery() as nursery:
+
+            async def crash(after: int) -> None:
+                await ctx.wait_stopping()
+                for _ in range(after):
+                    await trio.lowlevel.checkpoint()
+                raise ValueError(after)
+
+            if ctx.ref.incarnation == 1:
+                for after in range(3):
+                    nursery.start_soon(crash, after)
+            await ctx.wait_stopping()
+            await trio.lowlevel.checkpoint()
+            nursery.cancel_scope.cancel()
+
+    async with open_system() as system:
+        children = [child("a"), child("b"), child("c", crashes_at_the_stop), child("d", crashes_at_the_stop)]
+        team = await system.start_child(supervisor("team", strategy="rest_for_one", children=children, max_restarts=1))
+        await team.child("b").tell(ValueError("boom"))
+        await settle()
+
+        assert {info.name: info.state for info in team.which_children()} == dict.fromkeys("abcd", "running")
+        assert [team.child(name).incarnation for name in "abcd"] == [1, 2, 2, 2]
+    assert_quiescent(system)
+
+
+@deterministic(seeds=200)
+async def test_many_want_one_name() -> None:
+    """S57: at any time it has one owner at most; who registers is refused or has it; the end of an owner frees it."""
+    owned = 0
+
+    async def wants(ctx: ActorContext) -> None:
+        nonlocal owned
+        async for turns in ctx.messages():
+            for turn in range(turns):
+                try:
+                    ctx.register("db")
+                except AlreadyRegisteredError:
+                    assert ctx.whereis("db") != ctx.ref
+                else:
+                    owned += 1
+                    assert ctx.whereis("db") == ctx.ref
+                    await trio.lowlevel.checkpoint()
+                    assert ctx.whereis("db") == ctx.ref
+                    if turn % 3 == 2:
+                        raise ValueError("it ends as the owner")
+                    assert ctx.unregister("db")
+                await trio.lowlevel.checkpoint()
+
+    async with open_system(max_restarts=100) as system:
+        refs = [await start(system, wants, name=f"actor-{number}") for number in range(6)]
+        await several(*(lambda ref=ref: ref.tell(6) for ref in refs))
+        await settle()
+
+        assert owned > 0
+        assert len(system.runtime.registry) == 0
+    assert_quiescent(system)
