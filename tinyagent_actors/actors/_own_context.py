@@ -12,6 +12,7 @@ from trio.lowlevel import enable_ki_protection
 from tinyagent_actors.actors._background import Background, PipedFailure, PipedValue, ResultT
 from tinyagent_actors.actors._known_context import KnownContext
 from tinyagent_actors.actors._link import links_of
+from tinyagent_actors.actors._mailbox import Mailbox
 from tinyagent_actors.actors._own_lane import OwnLane
 from tinyagent_actors.actors._reply_slot import Envelope, Item, ReplySlot
 from tinyagent_actors.actors._runtime import find_place

@@ -159,14 +159,20 @@ class WorkQueue(Mailbox):
 
     # The workers' side.
 
-    def pulling(self, function: Callable[..., Awaitable[object]]) -> Callable[..., Awaitable[object]]:
-        """Give the function of an actor whose `ctx.messages()` pulls from this queue, besides its own mailbox."""
+    def pulling(
+        self, begin: Callable[[ActorContext[Any, Any]], Awaitable[object]]
+    ) -> Callable[[ActorContext[Any, Any]], Awaitable[object]]:
+        """Give the function of an actor whose `ctx.messages()` pulls from this queue, besides its own mailbox.
 
-        def start(ctx: ActorContext, *args: Any, **kwargs: Any) -> Awaitable[object]:
+        Args:
+            begin: What gives the actor's body.
+        """
+
+        def start(ctx: ActorContext[Any, Any]) -> Awaitable[object]:
             self._workers[ctx.cell.address] = None
             ctx.cell.address.source = self
             ctx.cell.tie(self)
-            return function(ctx, *args, **kwargs)
+            return begin(ctx)
 
         return start
 

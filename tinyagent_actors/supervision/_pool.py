@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import attrs
 
@@ -97,7 +97,7 @@ def pool(
     max_seconds: float = 5.0,
     restart: RestartType = "permanent",
     shutdown: Shutdown = float("inf"),
-) -> ChildSpec:
+) -> ChildSpec[object, object, PoolRef]:
     """Give the spec of a pool of `size` workers that pull from one bounded queue.
 
     A worker is an ordinary actor: what comes out of its `ctx.messages()` is the next message of the queue, and it gets no
@@ -133,7 +133,8 @@ def pool(
     supervising = supervisor(
         name, children=workers, max_restarts=max_restarts, max_seconds=max_seconds, restart=restart, shutdown=shutdown
     )
-    return attrs.evolve(supervising, start=run_pool, args=(spec, *supervising.args), ref_type=PoolRef)
+    pooled = attrs.evolve(supervising, start=run_pool, args=(spec, *supervising.args), ref_type=PoolRef)
+    return cast("ChildSpec[object, object, PoolRef]", pooled)
 
 
 async def run_pool(ctx: ActorContext, worker: ChildSpec, options: SupervisorOptions) -> None:
@@ -141,7 +142,7 @@ async def run_pool(ctx: ActorContext, worker: ChildSpec, options: SupervisorOpti
     runtime = ctx.runtime
     queue = WorkQueue(ctx.path, runtime.dead_letters, runtime.pacer, runtime=runtime)
     worker.furnish(queue, runtime)
-    workers = tuple(attrs.evolve(spec, start=queue.pulling(spec.start)) for spec in options.children)
+    workers = tuple(attrs.evolve(spec, start=queue.pulling(spec.run), args=(), kwargs={}) for spec in options.children)
     try:
         await Pool(ctx, attrs.evolve(options, children=workers), queue=queue).run()
     finally:
