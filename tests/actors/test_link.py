@@ -18,6 +18,7 @@ from tinyagent_actors import (
     open_system,
     supervisor,
 )
+from tinyagent_actors.testing import deterministic
 
 
 async def linked(ctx: ActorContext, targets: dict[str, ActorRef], *, traps: bool = False) -> None:
@@ -190,6 +191,46 @@ async def test_no_exit_after_unlink() -> None:
 
         assert await targets["a"].ask("exits") == await targets["c"].ask("exits") == []
     assert seen == [targets["d"]]
+
+
+@deterministic(seeds=100)
+async def test_unlinking_while_the_other_ends() -> None:
+    """S53: whatever comes first: after the unlink no exit comes any more; one that was fatal before it stands, and only that."""
+    gate = trio.Event()
+    trapped: list[object] = []
+    came_too_late: list[bool] = []
+
+    async def traps(ctx: ActorContext, target: ActorRef) -> None:
+        ctx.trap_exits = True
+        target.link()
+        ctx.started()
+        await gate.wait()
+        target.unlink()
+        trapped.extend([message async for message in ctx.messages()])
+
+    async def bare(ctx: ActorContext, target: ActorRef) -> None:
+        target.link()
+        ctx.started()
+        await gate.wait()
+        came_too_late.append(target.living is None)
+        target.unlink()
+        await ctx.wait_stopping()
+
+    async with open_system() as system:
+        target = await start(system, name="target", restart="temporary")
+        await start(system, traps, target, name="traps")
+        ref = await start(system, bare, target, name="bare", restart="temporary")
+        target.tell_nowait(ValueError("boom"))
+        gate.set()
+        await target.wait_stopped()
+        await settle()
+        assert [ref.living is None] == (came_too_late or [True])
+        await ref.stop()
+        ended = await ref.wait_stopped()
+
+        assert ended.cause is not None
+        assert ended.cause.source == ("stop" if came_too_late == [False] else "link")
+    assert trapped == []
 
 
 async def test_links_are_per_incarnation() -> None:

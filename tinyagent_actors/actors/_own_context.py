@@ -111,7 +111,7 @@ class OwnContext(KnownContext[MessageT, ReplyT]):
 
         The result is a `PipedValue`, or a `PipedFailure` if the function raised, which touches nobody else. It
         comes as a timer's message does: after control, in turns with work, and never through the mailbox. The task ends with
-        this incarnation, which waits until it is gone; then no result comes. What it asks makes the actor wait
+        this incarnation, which waits until it is gone; then no result comes. How many there are at once is the actor's own affair. What it asks makes the actor wait
         for nobody: no circle closes through it.
 
         Args:
