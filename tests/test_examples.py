@@ -79,7 +79,7 @@ def test_writing_an_actor() -> None:
 
 
 def test_the_pool() -> None:
-    """S62: one worker crashes, and the work is done once; the page shows lines of the program, and what it prints."""
+    """One worker crashes, and the work is done once; the page shows lines of the program, and what it prints."""
     page, program = "docs/how-to/share-work-in-a-pool.md", ROOT / "examples" / "pool.py"
     lines = program.read_text().splitlines()
 

@@ -265,19 +265,20 @@ async def test_a_pool_without_workers_says_so() -> None:
 
 
 async def test_a_pool_that_is_gone_says_so(autojump_clock: trio.testing.MockClock) -> None:
-    """S67: typed, for all it offers; what lay in its queue are dead letters, and the graph knows it no more."""
+    """S67: what lay in its queue, and what is told to it, are dead letters; an ask and a look raise; the graph knows it no more."""
     works = Works()
-    async with open_system() as system:
+    async with open_system() as system, system.subscribe("pool") as events:
         ref = await open_pool(system, works, 1)
         await send(ref, 1, 2)
         await ref.stop()
 
-        for act in (ref.tell, ref.ask):
-            with pytest.raises(ActorStoppedError):
-                await act("late")
-        for look in (lambda: ref.tell_nowait("late"), ref.statistics):
-            with pytest.raises(ActorStoppedError):
-                look()
+        await ref.tell("late")
+        ref.tell_nowait("late")
+        with pytest.raises(ActorStoppedError):
+            await ref.ask("late")
+        with pytest.raises(ActorStoppedError):
+            ref.statistics()
+        assert [letter.reason for letter in told(events, DeadLetterEvent)] == ["stopped"] * 3
         assert system.runtime.wait_graph._pools == {}
 
 

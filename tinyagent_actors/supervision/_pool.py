@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import attrs
 
-from tinyagent_actors._errors import ActorStoppedError, SpecError
+from tinyagent_actors._errors import ActorStoppedError, NoMembersError, SpecError
 from tinyagent_actors.actors import (
     ActorContext,
     ChildLike,
@@ -40,37 +40,43 @@ class PoolRef(SupervisorRef):
 
     def _queue(self) -> WorkQueue:
         body = self.address.body
-        if not isinstance(body, Pool) or self.address.is_gone:
+        if self.address.is_gone:
             raise ActorStoppedError(self.path)
+        if not isinstance(body, Pool):
+            raise NoMembersError(self.path)  # it has not begun
         return body.queue
 
     async def tell(self, message: object) -> None:
         """Queue a message for whichever worker is free first; waits for room where the policy is `block`.
 
-        Cancelling it while it waits: not sent.
+        To a pool that is gone: a dead letter, as with any actor. Cancelling it while it waits: not sent.
 
         Raises:
-            NoMembersError: Every worker is gone for good.
-            ActorStoppedError: The pool is gone.
+            NoMembersError: The pool lives, but every worker is gone for good.
             MailboxFullError: The queue is full and its policy is `reject`.
         """
-        await self._queue().tell(message)
+        if self.address.is_gone:
+            await super().tell(message)
+        else:
+            await self._queue().tell(message)
 
     def tell_nowait(self, message: object) -> None:
-        """Queue a message if there is room.
+        """Queue a message if there is room. To a pool that is gone: a dead letter.
 
         Raises:
-            NoMembersError: Every worker is gone for good.
-            ActorStoppedError: The pool is gone.
+            NoMembersError: The pool lives, but every worker is gone for good.
             MailboxFullError: There is no room, and the policy is `block` or `reject`.
         """
-        self._queue().tell_nowait(message)
+        if self.address.is_gone:
+            super().tell_nowait(message)
+        else:
+            self._queue().tell_nowait(message)
 
     async def ask(self, message: object) -> Any:
         """Queue a message and wait for the answer of whichever worker takes it. Cancelling it withdraws the ask.
 
         Raises:
-            NoMembersError: Every worker is gone for good.
+            NoMembersError: The pool lives, but every worker is gone for good.
             ActorStoppedError: The pool is gone.
             ActorDiedError: The worker crashed with the ask in hand.
             NotAnsweredError: The worker went on without a reply.
