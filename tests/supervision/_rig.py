@@ -215,7 +215,7 @@ class Rig:
             bosses = self.bosses()[1:]
             if not bosses:
                 return False
-            boss = bosses[step.target % len(bosses)]
+            boss = self.near if step.is_near and self.near in bosses else bosses[step.target % len(bosses)]
             names = list(boss.members)
             name = names[step.amount % len(names)] if names and step.amount % 4 == 0 else spec.name
             self.give_order(boss, Order("start_child", name, attrs.evolve(spec, name=name)))

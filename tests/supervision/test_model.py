@@ -27,7 +27,9 @@ from tinyagent_actors.testing import assert_quiescent, run_seed
 SHARE = 300
 """Steps among the other tests."""
 ALL = 10_000
-"""Steps that cover everything."""
+"""Steps from which on everything is to be covered ..."""
+MOST = 3 * ALL
+"""... for which so many may be taken."""
 LONGEST = 60
 EXAMPLES = 20
 PHASES_OF_SEARCH = (
@@ -124,6 +126,11 @@ async def play(case: Case, cells: Counter[tuple[str, str, str, str]]) -> int:
             spec = named(tree, numbers)
             rig.give_order(rig.root, Order("start_child", spec.name, spec))
             await settle()
+        for boss in rig.bosses():
+            for spec in case.specs if boss.spec.strategy == "dynamic" else ():
+                other = named(spec, numbers)
+                rig.give_order(boss, Order("start_child", other.name, other))
+                await settle()
         for step, spec in zip(case.steps, itertools.cycle(case.specs), strict=False):
             if step.act == "wait":
                 await rig.pass_time(WAITS[step.amount % len(WAITS)])
@@ -143,10 +150,10 @@ async def play(case: Case, cells: Counter[tuple[str, str, str, str]]) -> int:
 
 
 def explore(wanted: int, seed: int) -> tuple[int, Counter[tuple[str, str, str, str]]]:
-    """Take at least so many steps."""
+    """Take at least so many steps; where all is wanted, more, if they do not cover all."""
     cells: Counter[tuple[str, str, str, str]] = Counter()
     taken = 0
-    while taken < wanted:
+    while taken < wanted or (taken < MOST and wanted >= ALL and missing_of(cells)):
         taken += explore_some(EXAMPLES, seed + taken, cells)
     return taken, cells
 
@@ -173,6 +180,12 @@ def explore_some(examples: int, seed: int, cells: Counter[tuple[str, str, str, s
     return taken
 
 
+def missing_of(cells: Counter[tuple[str, str, str, str]]) -> list[tuple[str, str, str, str]]:
+    """Give what was never seen."""
+    every = itertools.product(STRATEGIES, get_args(Restart), KINDS, PHASES)
+    return [cell for cell in every if not cells[cell]]
+
+
 def report(seed: int, taken: int, cells: Counter[tuple[str, str, str, str]]) -> list[tuple[str, str, str, str]]:
     """Print what was covered; give what was not."""
     lines = [f"{taken} steps, seed {seed}: no difference. Exits by strategy, restart type, kind and phase:"]
@@ -180,8 +193,7 @@ def report(seed: int, taken: int, cells: Counter[tuple[str, str, str, str]]) -> 
     for row in itertools.product(STRATEGIES, get_args(Restart), KINDS):
         counts = "".join(f"{cells[(*row, phase)]:22}" for phase in PHASES)
         lines.append(f"{row[0]:13}{row[1]:10} {row[2]:8}{counts}")
-    every = itertools.product(STRATEGIES, get_args(Restart), KINDS, PHASES)
-    missing: list[tuple[str, str, str, str]] = [cell for cell in every if not cells[cell]]
+    missing = missing_of(cells)
     lines.append(f"empty: {missing or 'none'}")
     print("", *lines, sep="\n")  # noqa: T201  # the account of the run
     return missing
