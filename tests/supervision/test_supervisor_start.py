@@ -343,7 +343,7 @@ async def test_a_stop_that_comes_before_the_first_step() -> None:
         root = system.root.address.body
         slot = ReplySlot("/", float("inf"), system.runtime.dead_letters)
         root.order(StartChild(supervisor("team", children=[child("a", counted)]), slot))
-        root._serve()
+        root._lane.serve()
         team = system.child("team", ActorRef)
         assert team._cell is not None
         team._cell.request_stop(CancelCause("a test", "at once", "stop"))

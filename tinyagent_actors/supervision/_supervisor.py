@@ -7,10 +7,10 @@ one place where the lane is empty. So queries are answered from state at any tim
 no child, however it behaves, can hold its supervisor. A caller that waits (for `start_child`, say) waits on a one-shot
 slot that the machine fills when the thing has happened.
 
-The parts, each in a file of its own, none of which waits either: `Children` keeps what is known of each child, by name;
-`ChildRunner` starts, stops and cancels one child, with its one timer (`ChildTimers`); `Agenda` does that to several, one
-after the other; `Administration` carries out the orders of callers; what is decided (who restarts, is that too often) are
-functions of values in `_decisions`. Here they meet: what came is told to the part that it concerns, and then the agenda
+The parts, each in a file of its own, none of which waits either: `Lane` is where it hears of things, and says who serves
+it; `Children` keeps what is known of each child, by name; `ChildRunner` starts, stops and cancels one child, with its one
+timer (`ChildTimers`); `Agenda` does that to several, one after the other; `Administration` carries out the orders of callers;
+what is decided (who restarts, is that too often) are functions of values in `_decisions`. Here they meet: what came is told to the part that it concerns, and then the agenda
 takes its next step if it can. The agenda is the supervisor's mode: the start-up of the static children, nothing, the
 restart of a group, the shutdown. A restart that is to come later is one more use of the child's timer; a child whose end
 is to end the others begins the shutdown.
@@ -38,12 +38,6 @@ What ends slowly. Asked to stop, a child has its `shutdown` time; then it is can
 given up: its exit is told as `killed` and `abandoned`, its task stands among the leftovers, and the supervisor goes on
 without it. Its own nursery cannot close as long as that task runs, so a supervisor with such a child tells its own end
 before it leaves the nursery.
-
-Who serves. Where the loop is parked, whoever posts something serves the lane himself, synchronously, before he goes on: a
-start or a stop so needs half the turns of Trio's loop that it would need if the loop had to wake for each message. That is safe
-because nothing in the machine waits. What is posted meanwhile is taken by whoever serves; what goes wrong is kept, and raised
-by the supervisor's own task. Only timers, a stop of the supervisor itself and what comes while the loop is not parked need
-the loop's turn.
 
 The races. *Exit of an old incarnation after the new one started* and *a start that is told after a stop was ordered*: every
 message carries its cell, and a cell that is not the child's present one is dropped. *A start that is told when its time
@@ -79,7 +73,7 @@ from tinyagent_actors._errors import (
     StartFailedError,
     SupervisorStoppingError,
 )
-from tinyagent_actors.actors import ActorContext, Address, CancelCause, Cell, Exit, LinkExit, Mailbox, as_fact
+from tinyagent_actors.actors import ActorContext, Address, CancelCause, Cell, Exit, LinkExit, as_fact
 from tinyagent_actors.events import SubscriberFailedEvent, SupervisorGaveUpEvent
 from tinyagent_actors.supervision._administration import Administration
 from tinyagent_actors.supervision._agenda import Agenda
@@ -87,6 +81,7 @@ from tinyagent_actors.supervision._child import Child
 from tinyagent_actors.supervision._child_runner import ChildRunner
 from tinyagent_actors.supervision._children import Children
 from tinyagent_actors.supervision._decisions import ends_all, is_counted, is_restarted, restarts_groups
+from tinyagent_actors.supervision._lane import Lane
 from tinyagent_actors.supervision._options import SupervisorOptions
 from tinyagent_actors.supervision._orders import (
     EndChild,
@@ -113,7 +108,7 @@ class Supervisor:
     _context: ActorContext
     _options: SupervisorOptions
     children: Children = attrs.field(init=False)
-    _lane: Mailbox = attrs.field(init=False)
+    _lane: Lane = attrs.field(init=False)
     _runner: ChildRunner = attrs.field(init=False)
     _administration: Administration = attrs.field(init=False)
     _restarts: Restarts = attrs.field(init=False)
@@ -135,22 +130,18 @@ class Supervisor:
     """The supervisors of children's own children. They run in the same nursery, so none may be left when it closes."""
     _given_up: list[Cell] = attrs.field(factory=list, init=False)
     """What would not end; the nursery cannot close while a task of theirs runs."""
-    _is_done: bool = attrs.field(default=False, init=False)
+    is_done: bool = attrs.field(default=False, init=False)
     """Whether nothing below runs any more, or will."""
-    _until_due: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False, repr=False)
-    """Around the loop's wait; ends it when a timer is due."""
-    _is_serving: bool = attrs.field(default=False, init=False)
-    """Whether somebody is at the lane now, the loop or whoever told it something."""
-    _defect: BaseException | None = attrs.field(default=None, init=False)
-    """What went wrong while somebody else served the lane."""
     _has_let_go: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._lane = self._context.cell.address.mailbox
         self._runner = ChildRunner(self._context, self, self._open_children)
+        self._lane = Lane(self._context.cell.address.mailbox, self._runner.timers, self)
         self.template = None if self._options.template is None else Template(self._options.template)
         self.children = Children(keeps_stopped=self._options.strategy != "dynamic")
-        self._administration = Administration(self.path, self.children, self._runner, self._options, self._lane.post)
+        self._administration = Administration(
+            self.path, self.children, self._runner, self._options, self._lane.post_later
+        )
         self._restarts = Restarts(self.path, self._options, self.children, self._runner)
         static = [self.children.add(spec, self._runner.new_address(spec)) for spec in self._options.children]
         self._agenda = Agenda(self._runner, to_start=deque(static))
@@ -169,35 +160,35 @@ class Supervisor:
 
     def child_started(self, cell: Cell) -> None:
         """Hear that an incarnation has started."""
-        self._hear(Started(cell))
+        self._lane.post(Started(cell))
 
     def child_exited(self, cell: Cell) -> None:
         """Hear that an incarnation has ended."""
-        self._hear(Exited(cell))
+        self._lane.post(Exited(cell))
 
     def kill_child(self, address: Address, cause: CancelCause) -> None:
         """Cancel the running incarnation now, and see to it that it ends."""
         if address.cell is not None:
             address.cell.cancel(cause)
-            self._hear(Killed(address.cell))
+            self._lane.post(Killed(address.cell))
 
     def end_child(self, address: Address, cause: CancelCause) -> None:
         """Stop the child for good."""
-        self._hear(EndChild(address, cause))
+        self._lane.post(EndChild(address, cause))
 
     def _open_children(self, actor: Address) -> SupervisorBehind:
         """Put a supervisor behind a child that wants children of its own."""
-        behind = SupervisorBehind(actor, lambda ended: self._lane.post(OwnChildrenEnded(ended)))
+        behind = SupervisorBehind(actor, lambda ended: self._lane.post_later(OwnChildrenEnded(ended)))
         self._behind.add(behind)
         behind.open(self._runner.nursery, lambda ctx: Supervisor(ctx, OWN_CHILDREN).run())
         return behind
 
     def order(self, order: Mutation) -> None:
         """Queue an order; its slot is filled when it is carried out or refused."""
-        if self._is_done:
+        if self.is_done:
             order.slot.fail(SupervisorStoppingError(self.path))
         else:
-            self._hear(order)
+            self._lane.post(order)
 
     @property
     def is_busy(self) -> bool:
@@ -233,10 +224,10 @@ class Supervisor:
         try:
             async with trio.open_nursery() as nursery:
                 self._runner.nursery = nursery
-                self._serve()
-                while not self._is_done:
-                    await self._serve_until_due()
-                    self._serve()
+                self._lane.serve()
+                while not self.is_done:
+                    await self._lane.serve_until_due()
+                    self._lane.serve()
                 if any(given_up.has_task for given_up in self._given_up):
                     self._let_go()
                     cell.tell_end(attrs.evolve(cell.exit_for(self._failure), abandoned=True))
@@ -245,81 +236,27 @@ class Supervisor:
         if self._failure is not None:
             raise self._failure
 
-    async def _serve_until_due(self) -> None:
-        """Serve the lane until a timer is due, or all is over.
-
-        One scope for all that comes until then: a scope for each wait, and moving its deadline with each start and stop, cost
-        more than what is done between.
-        """
-        with trio.CancelScope() as self._until_due:
-            while not self._is_done:
-                self._set_alarm()
-                await self._lane.wait()
-                if self._defect is not None:
-                    raise self._defect
-                self._serve()
-
-    def _set_alarm(self) -> None:
-        """See to it that the wait ends when the next timer is due. An alarm whose timer is gone is left: it wakes the loop once."""
-        due = self._runner.timers.next_due()
-        if due >= self._until_due.deadline:
-            return
-        self._until_due.deadline = due
-
-    def _hear(self, order: Order) -> None:
-        """Put something on the lane; if the loop is parked, serve it here and now, without a turn of the loop for it."""
-        lane = self._lane
-        if self._is_serving:
-            lane.control.append(order)
-        elif lane.reader is None:
-            lane.post(order)
-        else:
-            lane.control.append(order)
-            self._serve_in_place()
-
-    def _serve_in_place(self) -> None:
-        """Serve the lane while the loop is parked, which means: no stop and no timer is due, there are only orders.
-
-        What goes wrong is the supervisor's failure, not that of whoever told it something: its own task raises it.
-        """
-        self._is_serving = True
-        try:
-            self._serve_orders()
-        except BaseException as defect:  # noqa: BLE001  # passed on to the task of the supervisor
-            self._defect = defect
-        finally:
-            self._is_serving = False
-        if self._is_done or self._defect is not None:
-            self._lane.wake()
-        else:
-            self._set_alarm()
-
-    def _serve(self) -> None:
-        """Do all there is to do now: a stop, timers, orders, and mail that a supervisor has no use for.
-
-        Orders come after the timers, because a timer may post one: none may lie unread when the loop parks.
-        """
-        self._is_serving = True
-        try:
-            self._serve_all()
-        finally:
-            self._is_serving = False
-
-    def _serve_orders(self) -> None:
-        control = self._lane.control
+    def serve_orders(self) -> None:
+        """Do what the orders on the lane say, each with what follows from it."""
+        control = self._lane.mailbox.control
         while control:
             self._handle(control.popleft())
             self._go_on()
 
-    def _serve_all(self) -> None:
-        if self._lane.stopping is not None and self._stopping is None:
-            self._begin_stopping(self._lane.stopping)
+    def serve_all(self) -> None:
+        """Do all there is to do now: a stop, timers, orders, and mail that a supervisor has no use for.
+
+        Orders come after the timers, because a timer may post one: none may lie unread when the loop parks.
+        """
+        mailbox = self._lane.mailbox
+        if mailbox.stopping is not None and self._stopping is None:
+            self._begin_stopping(mailbox.stopping)
         now = trio.current_time()
         while (child := self._runner.timers.take_due(now)) is not None:
             self._on_due(child)
         self._go_on()
-        self._serve_orders()
-        while (item := self._lane.take_work()) is not None:
+        self.serve_orders()
+        while (item := mailbox.take_work()) is not None:
             message, cause = item if isinstance(item, tuple) else (item.message, item.cause)
             self._context.runtime.dead_letters.add(self.path, message, "unhandled", cause=cause)
             if not isinstance(item, tuple):
@@ -330,7 +267,7 @@ class Supervisor:
         if self._agenda.advance() == "busy":
             return
         if self._stopping is not None:
-            self._is_done = not self._behind
+            self.is_done = not self._behind
             return
         if self.is_starting:
             self.is_starting = False
@@ -523,12 +460,12 @@ class Supervisor:
 
     def _let_go(self) -> None:
         """Nothing below runs any more, however that came: close what is open, refuse what is queued. Once."""
-        self._is_done = True
+        self.is_done = True
         if self._has_let_go:
             return
         self._has_let_go = True
         self.is_starting = False
-        while (order := self._lane.take_control()) is not None:
+        while (order := self._lane.mailbox.take_control()) is not None:
             if isinstance(order, Mutation):
                 self._queued.append(order)
         self._refuse_queued()

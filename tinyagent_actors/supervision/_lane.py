@@ -1,0 +1,104 @@
+"""Lane: where a supervisor hears of things, and who serves what lies there.
+
+Where the supervisor's loop is parked, whoever posts something serves the lane himself, synchronously, before he goes on: a
+start or a stop so needs half the turns of Trio's loop that it would need if the supervisor had to wake for each message. That is
+safe because nothing in the machine waits. What is posted meanwhile is taken by whoever serves; what goes wrong is kept, and
+raised by the supervisor's own task, for it is the supervisor's failure, not that of whoever told it something. Only timers,
+a stop of the supervisor itself, and what comes while the loop is not parked need the loop's turn.
+
+One cancel scope ends the loop's wait when a timer is due. It is entered once for all that comes until then, and its deadline
+only ever moves forward: a scope for each wait, and moving its deadline with each start and stop, cost more than what is done
+between. An alarm whose timer is gone wakes the loop once, for nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import attrs
+import trio
+
+from tinyagent_actors.actors import Mailbox
+from tinyagent_actors.supervision._child_timers import ChildTimers
+from tinyagent_actors.supervision._orders import Order
+
+
+class Machine(Protocol):
+    """What does the work. Nothing of it waits."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there will be nothing to do any more."""
+
+    def serve_all(self) -> None:
+        """Do all there is to do now: a stop, timers, orders, mail."""
+
+    def serve_orders(self) -> None:
+        """Do what the orders on the lane say."""
+
+
+@attrs.define(eq=False)
+class Lane:
+    """The lane of one incarnation of a supervisor."""
+
+    mailbox: Mailbox
+    _timers: ChildTimers
+    _machine: Machine
+    _until_due: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False, repr=False)
+    """Around the loop's wait."""
+    _is_serving: bool = attrs.field(default=False, init=False)
+    _defect: BaseException | None = attrs.field(default=None, init=False)
+    """What went wrong while somebody else served."""
+
+    def post(self, order: Order) -> None:
+        """Put something on the lane; if the loop is parked, it is done when this returns."""
+        mailbox = self.mailbox
+        if self._is_serving:
+            mailbox.control.append(order)
+        elif mailbox.reader is None:
+            mailbox.post(order)
+        else:
+            mailbox.control.append(order)
+            self._serve_in_place()
+
+    def post_later(self, order: Order) -> None:
+        """Put something on the lane for the loop; for what is heard where nothing may be done, such as in the middle of a cancel."""
+        self.mailbox.post(order)
+
+    def _serve_in_place(self) -> None:
+        """Serve the lane while the loop is parked, which means: no stop and no timer is due, there are only orders."""
+        self._is_serving = True
+        try:
+            self._machine.serve_orders()
+        except BaseException as defect:  # noqa: BLE001  # passed on to the task of the supervisor
+            self._defect = defect
+        finally:
+            self._is_serving = False
+        if self._machine.is_done or self._defect is not None:
+            self.mailbox.wake()
+        else:
+            self._set_alarm()
+
+    def serve(self) -> None:
+        """Do all there is to do now, as the loop."""
+        self._is_serving = True
+        try:
+            self._machine.serve_all()
+        finally:
+            self._is_serving = False
+
+    async def serve_until_due(self) -> None:
+        """Serve until a timer is due, or all is over. Cancelling it leaves what lies unread on the lane."""
+        with trio.CancelScope() as self._until_due:
+            while not self._machine.is_done:
+                self._set_alarm()
+                await self.mailbox.wait()
+                if self._defect is not None:
+                    raise self._defect
+                self.serve()
+
+    def _set_alarm(self) -> None:
+        due = self._timers.next_due()
+        if due >= self._until_due.deadline:
+            return
+        self._until_due.deadline = due
