@@ -11,7 +11,6 @@ import trio.testing
 
 from tests._kernel import (
     Notes,
-    Stuck,
     child,
     crash,
     hangs,
@@ -381,25 +380,6 @@ async def test_messages_of_bystanders_survive(autojump_clock: trio.testing.MockC
         assert seen == [(1, 0), *((2, number) for number in range(1, 6))]
         assert answers == list(range(6))
         assert system.runtime.dead_letters.count == 1
-
-
-async def test_a_bystander_that_will_not_end_is_replaced(autojump_clock: trio.testing.MockClock) -> None:
-    """S32: it is given up after its time, the group goes on without it, and its next incarnation starts."""
-    stuck = Stuck()
-
-    async def first_is_stuck(ctx: ActorContext) -> None:
-        await (stuck(ctx) if ctx.ref.incarnation == 1 else obedient(ctx))
-
-    async with open_system() as system:
-        team = await start_team(system, "one_for_all", child("a"), child("b", first_is_stuck, shutdown=1))
-        await crash(team.child("a"))
-        assert await team.child("b").ask("here") == "here"
-
-        assert trio.current_time() == 6
-        assert system.leftovers().names == ("actor /team/b",)
-        stuck.released.set()
-        await settle()
-        assert incarnations(team) == "a2 b2"
 
 
 async def test_an_addition_that_is_starting_comes_with_its_group(autojump_clock: trio.testing.MockClock) -> None:

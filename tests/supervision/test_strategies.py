@@ -10,17 +10,20 @@ import trio.testing
 
 from tests._kernel import (
     Notes,
+    Stuck,
     child,
     crash,
     deaf,
     incarnations,
     noted,
+    obedient,
     settle,
     start_team,
     states,
     told,
 )
 from tinyagent_actors import (
+    ActorContext,
     ActorRef,
     ActorStoppedEvent,
     RestartIntensityExceededError,
@@ -215,3 +218,22 @@ async def test_the_report_of_a_group_restart() -> None:
         assert isinstance(stopped, ActorStoppedEvent)
         assert (stopped.by, stopped.why, stopped.source) == ("/team", "'b' is restarted (rest_for_one)", "strategy")
         assert (b.cause, c.cause) == (crashed.seq, stopped.seq)
+
+
+async def test_a_bystander_that_will_not_end_is_replaced(autojump_clock: trio.testing.MockClock) -> None:
+    """S32: it is given up after its time, the group goes on without it, and its next incarnation starts."""
+    stuck = Stuck()
+
+    async def first_is_stuck(ctx: ActorContext) -> None:
+        await (stuck(ctx) if ctx.ref.incarnation == 1 else obedient(ctx))
+
+    async with open_system() as system:
+        team = await start_team(system, "one_for_all", child("a"), child("b", first_is_stuck, shutdown=1))
+        await crash(team.child("a"))
+        assert await team.child("b").ask("here") == "here"
+
+        assert trio.current_time() == 6
+        assert system.leftovers().names == ("actor /team/b",)
+        stuck.released.set()
+        await settle()
+        assert incarnations(team) == "a2 b2"
