@@ -22,7 +22,9 @@ from tinyagent_actors import (
     Down,
     MailboxFullError,
     NoMembersError,
+    PipedValue,
     PoolRef,
+    ReceiveTimeout,
     SpecError,
     System,
     open_system,
@@ -385,3 +387,57 @@ async def test_a_name_for_many_is_refused() -> None:
     """S18, S55: of many workers only one could have it."""
     with pytest.raises(SpecError, match="register"):
         pool("pool", ChildSpec("w", Works(), register="worker"), size=2)
+
+
+async def test_a_worker_has_its_own_timers_and_silence(autojump_clock: trio.testing.MockClock) -> None:
+    """S65: they come out between the messages of the queue, in turns with them; results of its background tasks too."""
+    seen: list[tuple[float, object]] = []
+
+    async def later() -> str:
+        await trio.sleep(3)
+        return "result"
+
+    async def works(ctx: ActorContext) -> None:
+        ctx.send_every(2, "tick")
+        ctx.pipe_to_self(later)
+        ctx.receive_timeout = 1.2
+        async for message in ctx.messages():
+            seen.append((trio.current_time() - began, message))
+            ctx.reply("answer")
+
+    began = trio.current_time()
+    async with open_system() as system:
+        ref = await open_pool(system, works, 1)
+        await trio.sleep(0.5)
+        assert await ref.ask("work") == "answer"
+        await trio.sleep(4)
+        assert await ref.ask("more") == "answer"
+
+    assert seen == [
+        (0.5, "work"),
+        (1.7, ReceiveTimeout(1.2)),
+        (2.0, "tick"),
+        (3.0, PipedValue("result")),
+        (4.0, "tick"),
+        (4.5, "more"),
+    ]
+
+
+async def test_a_fast_timer_of_a_worker_starves_no_queue(autojump_clock: trio.testing.MockClock) -> None:
+    """S65: while work lies in the queue, each second message is one of it."""
+    seen: list[object] = []
+
+    async def works(ctx: ActorContext) -> None:
+        ctx.send_every(1, "tick")
+        async for message in ctx.messages():
+            seen.append(message)
+            await trio.sleep(1.5)
+
+    async with open_system() as system:
+        ref = await open_pool(system, works, 1)
+        await trio.sleep(1)
+        for number in range(3):
+            await ref.tell(number)
+        await trio.sleep(9)
+
+    assert seen == ["tick", 0, "tick", 1, "tick", 2, "tick"]

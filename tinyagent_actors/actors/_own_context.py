@@ -156,11 +156,8 @@ class OwnContext(KnownContext[MessageT, ReplyT]):
         """Give the own lane; made now, if there is none yet.
 
         Raises:
-            RuntimeError: This incarnation has ended; or it is a worker of a pool, which pulls from the pool's queue.
+            RuntimeError: This incarnation has ended.
         """
-        if self.cell.address.source is not None:
-            message = f"{self.cell.path} is a worker of a pool: it has no timers, stash or background tasks of its own"
-            raise RuntimeError(message)
         if self.cell.exit is not None:
             message = f"this incarnation of {self.cell.path} has ended"
             raise RuntimeError(message)

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -64,6 +64,8 @@ class OwnLane:
     stash: deque[Item] = attrs.field(factory=deque, init=False, repr=False)
     _had_turn: bool = attrs.field(default=False, init=False, repr=False)
     """Whether the latest message was one of these, so that it is the turn of work."""
+    _idle_due: float = attrs.field(default=math.inf, init=False, repr=False)
+    """When the present pull has lasted too long without a message."""
 
     @property
     def _mailbox(self) -> Mailbox:
@@ -76,33 +78,56 @@ class OwnLane:
             StopAsyncIteration: The actor was asked to stop.
         """
         context, cell, mailbox = self._context, self._context.cell, self._mailbox
-        idle_due = math.inf
+        self.begin_pull()
         while True:
             if cell.exit is not None or mailbox.stopping is not None:
                 raise StopAsyncIteration
             if mailbox.control:
                 return mailbox.control.popleft()
-            now = trio.current_time()
-            if not (self._had_turn and mailbox.work) and self._has_own(now):
-                self._had_turn = True
-                return self._take_own(now)
-            self._had_turn = False
+            if self.is_next(has_work=bool(mailbox.work)):
+                return self.take_own()
             item = mailbox.take_work()
             if item is not None:
                 if isinstance(item, tuple) or not item.slot.is_withdrawn:
                     return context.take(item)
-                continue
-            if self.receive_timeout is not None:
-                if now >= idle_due:
-                    return ReceiveTimeout(self.receive_timeout)
-                idle_due = min(idle_due, now + self.receive_timeout)
-            await self._wait(min(idle_due, self.timers.next_due()))
+            elif self.is_silent():
+                return ReceiveTimeout(self.receive_timeout or 0.0)
+            else:
+                await self.wait(mailbox.wait)
+
+    def begin_pull(self) -> None:
+        """Begin to count the seconds of silence when nothing is found."""
+        self._idle_due = math.inf
+
+    def is_next(self, *, has_work: bool) -> bool:
+        """Whether one of these comes next; in turns with work, if there is some."""
+        self._had_turn = not (self._had_turn and has_work) and self._has_own(trio.current_time())
+        return self._had_turn
+
+    def is_silent(self) -> bool:
+        """Whether nothing has come for as long as the receive timeout says; the first time in a pull, the seconds begin."""
+        now = trio.current_time()
+        if self.receive_timeout is None:
+            self._idle_due = math.inf
+        else:
+            self._idle_due = min(self._idle_due, now + self.receive_timeout)
+        return now >= self._idle_due
+
+    async def wait(self, wait: Callable[[], Awaitable[None]]) -> None:
+        """Park by `wait`, and no longer than to the next of these that is due."""
+        due = min(self._idle_due, self.timers.next_due())
+        if due == math.inf:
+            await wait()
+        else:
+            with trio.CancelScope(deadline=due):
+                await wait()
 
     def _has_own(self, now: float) -> bool:
         return bool(self.results) or self.timers.next_due() <= now
 
-    def _take_own(self, now: float) -> Any:
-        cell = self._context.cell
+    def take_own(self) -> Any:
+        """Take out the one that comes next, after `is_next`."""
+        cell, now = self._context.cell, trio.current_time()
         if self.results:
             make, cell.event = self.results.popleft()
             return make()
@@ -113,19 +138,9 @@ class OwnLane:
         self.timers.put_back(timer)
         return message
 
-    async def _wait(self, due: float) -> None:
-        if due == math.inf:
-            await self._mailbox.wait()
-        else:
-            with trio.CancelScope(deadline=due):
-                await self._mailbox.wait()
-
     def wake(self) -> None:
         """Have the actor look again, if it is parked: there is something, or something to wait for."""
-        mailbox = self._mailbox
-        reader, mailbox.reader = mailbox.reader, None
-        if reader is not None:
-            trio.lowlevel.reschedule(reader)
+        self._mailbox.wake()
 
     def put_aside(self, item: Item) -> None:
         """Put a message into the stash.

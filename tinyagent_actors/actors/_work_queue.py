@@ -4,7 +4,8 @@ The design. A pool of workers has one mailbox. A worker that pulls and finds not
 the idle; what comes wakes the one that has been idle longest, and that one takes it out. So no worker has a second message
 while it is busy with the first, none waits behind a slow one, and there is nothing to balance. The bound, the policies, the
 priorities and `redeliver` are those of any mailbox: a full queue makes its senders wait. A worker's own mailbox goes on working:
-control comes first, then what was told to this very worker, then the queue.
+control comes first, then its timers and what else it sends to itself (in turns with work), then what was told to this very worker,
+then the queue. What a worker has stashed stays that worker's, whichever incarnation.
 
 The races. *Woken and not taking*: between the wake-up and the pop a worker may find control, a stop, or that somebody who has just
 finished was quicker. Nothing was given to it, so nothing is lost; but the queue must not sleep either: whoever goes away
@@ -22,6 +23,7 @@ queue (one thread), giving the message with the wake-up (a worker that is cancel
 
 from __future__ import annotations
 
+import functools
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
@@ -33,6 +35,7 @@ from tinyagent_actors._errors import AskCycleError, NoMembersError
 from tinyagent_actors.actors._cancelled import caller_deadline, is_cancelled
 from tinyagent_actors.actors._context import ActorContext, MessageIterator
 from tinyagent_actors.actors._mailbox import FREE_IN_A_ROW, Mailbox
+from tinyagent_actors.actors._own_lane import ReceiveTimeout
 from tinyagent_actors.actors._ref import living_cell
 from tinyagent_actors.actors._reply_slot import Envelope, Item, ReplySlot
 from tinyagent_actors.actors._runtime import Runtime, find_place
@@ -117,6 +120,8 @@ class WorkQueue(Mailbox):
         self._need_workers()
         runtime, place = self.runtime, find_place()
         asker = living_cell(runtime)
+        if asker is not place:
+            asker = None  # a background task's: its actor goes on, and does not wait
         edge = 0 if asker is None else runtime.wait_graph.add(asker.path, self.path)
         slot = ReplySlot(self.path, caller_deadline(task), runtime.dead_letters)
         cause = None if place is None else place.event
@@ -262,6 +267,8 @@ class _Pull(MessageIterator):
             await self._begin_row(task)
         context.pass_by()
         context.source = None
+        if context.own is not None:
+            context.own.begin_pull()
         while True:
             if cell.exit is not None or mailbox.stopping is not None:
                 queue.wake_next()
@@ -269,19 +276,38 @@ class _Pull(MessageIterator):
             if mailbox.control:
                 queue.wake_next()
                 return mailbox.control.popleft()
-            item = mailbox.take_work()
-            if item is not None:
+            own = context.own
+            if own is not None and own.is_next(has_work=bool(mailbox.work or queue.work)):
                 queue.wake_next()
-            else:
-                item = queue.take(cell)
-                context.source = queue
-            if item is None:
-                await queue.be_idle(cell)
-                self._free = FREE_IN_A_ROW
-            elif isinstance(item, tuple):
-                context.in_hand = item
-                message, cause = item
-                cell.event = cell.origin if cause is None else cause
-                return message
-            elif not item.slot.is_withdrawn:
-                return context.take_in_hand(item)
+                return own.take_own()
+            item = self._take()
+            if item is not None:
+                if isinstance(item, tuple) or not item.slot.is_withdrawn:
+                    return context.take(item)
+            elif await self._is_silent():
+                return ReceiveTimeout(context.receive_timeout or 0.0)
+
+    def _take(self) -> Item | None:
+        """Take out the next message of work: the worker's own, else one of the queue; None if there is none."""
+        context, queue = self._context, self._queue
+        context.source = None
+        item = self._mailbox.take_work()
+        if item is not None:
+            queue.wake_next()
+            return item
+        item = queue.take(self._cell)
+        if item is not None:
+            context.source = queue
+        return item
+
+    async def _is_silent(self) -> bool:
+        """Be idle until there may be something; or say that there was nothing for as long as the receive timeout says."""
+        own, queue = self._context.own, self._queue
+        if own is None:
+            await queue.be_idle(self._cell)
+        elif own.is_silent():
+            return True
+        else:
+            await own.wait(functools.partial(queue.be_idle, self._cell))
+        self._free = FREE_IN_A_ROW
+        return False
