@@ -27,3 +27,13 @@ def test_every_mutant_can_be_applied() -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout
+
+
+def test_every_behaviour_has_a_test_and_a_mutant() -> None:
+    """S01 to S68: none is only written down, and of none is it unknown whether its tests can fail."""
+    table = (ROOT / "docs/reference/behaviours.md").read_text()
+    mutants = "".join(path.read_text() for path in (ROOT / "tests/mutants").glob("*.toml"))
+    numbers = [f"S{number:02}" for number in range(1, 69)]
+
+    assert [number for number in numbers if f"| {number} |" not in table] == []
+    assert [number for number in numbers if f'behaviour = "{number}"' not in mutants] == []
