@@ -78,6 +78,11 @@ def test_writing_an_actor() -> None:
     assert printed == blocks(page, "text")
 
 
+def test_the_tree() -> None:
+    """S25: what cannot be mended below is mended above; the program prints what the reference says."""
+    assert run(ROOT / "examples" / "tree.py") == blocks("docs/reference/supervision.md", "text")[0]
+
+
 def test_the_pool() -> None:
     """One worker crashes, and the work is done once; the page shows lines of the program, and what it prints."""
     page, program = "docs/how-to/share-work-in-a-pool.md", ROOT / "examples" / "pool.py"
