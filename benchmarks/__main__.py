@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import attrs
 
-from benchmarks import _demo, _endpoint, _imports, _mailbox
+from benchmarks import _demo, _endpoint, _imports, _lifecycle, _mailbox
 from benchmarks._child import Measured, measure_in_child
 from tinyagent_actors import _alchemy
 
@@ -149,6 +149,27 @@ def bench_mailbox() -> list[Row]:
     ]
 
 
+def bench_lifecycle() -> list[Row]:
+    """Start and stop of an actor against those of a task, and what an idle one takes."""
+    kilobytes = _lifecycle.idle_bytes() / 1024
+    return [
+        Row("start and stop of an actor", _lifecycle.rate_ratio(), ">= 0.4", "rate, against a task and two Events"),
+        Row("an idle actor: KB", kilobytes, "<= 8", f"tracemalloc over {_lifecycle.IDLE}"),
+    ]
+
+
+def bench_growth() -> list[Row]:
+    """What one actor costs among 100,000 over what it costs among 10,000, against the same quotient of bare tasks."""
+    pairs = {
+        "start and stop": (_lifecycle.live_together, _lifecycle.bare_live_together),
+        "Downs": (_lifecycle.fan_out, _lifecycle.bare_fan_out),
+        "restart of one": (_lifecycle.restart_among, _lifecycle.bare_restart_among),
+    }
+    return [
+        Row(f"growth, {name}", _lifecycle.growth(*pair), "<= 1.25", "10,000 to 100,000") for name, pair in pairs.items()
+    ]
+
+
 def bench_demo() -> list[Row]:
     """Wall of the demo on 3,000 small files, faults and all, against a plain walk that makes the same requests."""
     with _demo.small_files() as top:
@@ -173,6 +194,8 @@ def bench_demo() -> list[Row]:
 
 BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "mailbox": bench_mailbox,
+    "lifecycle": bench_lifecycle,
+    "growth": bench_growth,
     "agent": bench_agent_runs,
     "stream": bench_streams,
     "paced": bench_paced_streams,
@@ -180,7 +203,7 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "import": bench_import,
     "demo": bench_demo,
 }
-UNBUILT = {"mailbox", "import", "demo"}
+UNBUILT = {"mailbox", "lifecycle", "growth", "import", "demo"}
 """Those that need no compiled endpoint."""
 
 
