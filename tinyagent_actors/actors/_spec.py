@@ -180,9 +180,8 @@ class ChildSpec(Generic[MessageT, ReplyT, RefT_co]):
             raise SpecError("significant", "a permanent child never ends, so it cannot be significant")
 
     def __attrs_post_init__(self) -> None:
-        plain = get_origin(self.ref_type)
-        if plain is not None:  # ActorRef[int, str]: the parameters are for type checkers
-            object.__setattr__(self, "ref_type", plain)
+        if not isinstance(self.ref_type, type):  # ActorRef[int, str]: the parameters are for type checkers
+            object.__setattr__(self, "ref_type", get_origin(self.ref_type))
 
     def run(self, ctx: ActorContext[Any, Any]) -> Awaitable[object]:
         """Begin an incarnation: take its name, and give its body, to be awaited.
