@@ -16,7 +16,7 @@ import trio
 
 from tinyagent_actors.cli._survey import FileFigures, survey_file
 
-HOPS: Final = 4
+HOPS: Final = 2
 """Threads that read at once."""
 MOST_IN_A_HOP: Final = 32
 

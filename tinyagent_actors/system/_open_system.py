@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextvars
+from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import attrs
 import outcome
@@ -27,6 +29,7 @@ def open_system(
     max_restarts: int = 3,
     max_seconds: float = 5.0,
     log: str | Path | None = None,
+    log_processors: Iterable[Any] = (),
     slow_step: float = DEFAULT_SLOW_STEP,
 ) -> AbstractAsyncContextManager[System]:
     """Open a system: a root supervisor with nothing below it yet; leaving the block stops the tree.
@@ -45,6 +48,7 @@ def open_system(
         max_restarts: Of the root: how many restarts of its children are allowed ...
         max_seconds: ... within how many seconds.
         log: A file that gets every event as a JSON line, appended, to the very last.
+        log_processors: Processors of structlog that each line passes before it is made.
         slow_step: Seconds that one step of a task may take; of one that takes more a `LoopBlockedEvent` tells, which names the
             actor. ``inf``: nobody looks; nor under a virtual clock.
 
@@ -65,7 +69,7 @@ def open_system(
     spec = supervisor("root", max_restarts=max_restarts, max_seconds=max_seconds)
     runtime = Runtime(name)
     root = Root(runtime, spec)
-    return _Block(root, runtime, name, shutdown, log, slow_step)
+    return _Block(root, runtime, name, shutdown, log, tuple(log_processors), slow_step)
 
 
 @attrs.define(eq=False)
@@ -77,6 +81,7 @@ class _Block(AbstractAsyncContextManager[System]):
     _name: str
     _seconds: float
     _log_path: str | Path | None
+    _log_processors: tuple[Any, ...]
     _slow_step: float
     _watchdog: Watchdog | None = attrs.field(default=None, init=False)
     _system: System = attrs.field(init=False)
@@ -116,7 +121,7 @@ class _Block(AbstractAsyncContextManager[System]):
         return is_swallowed
 
     def _open_log(self, path: str | Path) -> EventLog:
-        log = open_log(path, self._runtime.bus)
+        log = open_log(path, self._runtime.bus, processors=self._log_processors)
         trio.lowlevel.spawn_system_task(log.follow, name=f"log of system {self._name}")
         return log
 

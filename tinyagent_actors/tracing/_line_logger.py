@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import structlog
@@ -10,16 +11,15 @@ from tinyagent_actors.tracing._line import Line, render
 
 
 class LineLogger(structlog.BoundLoggerBase):
-    """A wrapper class of structlog, as it offers them: one method, no levels, nothing bound.
+    """A wrapper class of structlog, as it offers them: one method, no levels, nothing bound."""
 
-    An event is whole and always logged, so what structlog's own wrapper does for each call (a filter, two copies of the members,
-    the look-up of the logger's method) is half of what a line costs.
-    """
+    def __init__(self, processors: Iterable[Any]) -> None:
+        super().__init__(None, [*processors, render], {})
 
-    def __init__(self) -> None:
-        super().__init__(None, [render], {})
-
-    def line(self, name: str, record: dict[str, Any]) -> Line:
-        """Give the line of a record."""
-        (line,), _ = self._process_event("info", name, record)
+    def line(self, record: dict[str, Any]) -> Line | None:
+        """Give the line of a record; None if a processor drops it."""
+        try:
+            (line,), _ = self._process_event("info", None, record)
+        except structlog.DropEvent:
+            return None
         return line  # type: ignore[no-any-return]  # structlog knows not what the last processor gives

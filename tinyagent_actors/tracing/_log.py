@@ -1,4 +1,8 @@
-"""The log: every event as one JSON line, rendered by structlog, written by a subscriber of the bus.
+"""The log: every event as one JSON line, made by structlog's processors, written by a subscriber of the bus.
+
+The last processor is `render`, which makes the line; what a caller gives comes before it, and structlog runs the chain. Where
+nobody gives any, `render` is called by itself: an event is whole, has no level and no bound context, so there is nothing for a
+logger to do, and loading structlog, which loads rich, takes longer than writing ten thousand lines.
 
 Lines are buffered (64 KiB) and flushed at least every `FLUSH_SECONDS`, at the end, and when the reading task is ended
 in whatever way. Pieces of text are left out: the message that ends them holds the whole. What a `Gap` stands for is a line
@@ -7,6 +11,7 @@ too, so a loss is never silent. A file that cannot be written is told once, as a
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -17,7 +22,7 @@ import trio
 from tinyagent_actors._errors import SpecError
 from tinyagent_actors.actors import EventBus, Subscription, block
 from tinyagent_actors.events import Event, Gap, SubscriberFailedEvent, as_fact
-from tinyagent_actors.tracing._line import Line, Recorder, join
+from tinyagent_actors.tracing._line import Line, Recorder, join, render
 
 if TYPE_CHECKING:
     from tinyagent_actors.tracing._line_logger import LineLogger
@@ -39,7 +44,10 @@ class EventLog:
     _lines: list[Line] = attrs.field(factory=list, init=False, repr=False)
     _size: int = attrs.field(default=0, init=False)
     _recorder: Recorder = attrs.field(factory=Recorder, init=False, repr=False)
+    _processors: tuple[Any, ...] = attrs.field(default=(), repr=False)
     _line_logger: LineLogger | None = attrs.field(default=None, init=False, repr=False)
+    _has_failed: bool = attrs.field(default=False, init=False)
+    """Whether it was told that a processor fails."""
     is_broken: bool = attrs.field(default=False, init=False)
     """Whether the file could not be written any more."""
     ended: trio.Event = attrs.field(factory=trio.Event, init=False, repr=False)
@@ -74,18 +82,29 @@ class EventLog:
     def _take(self, event: Event | Gap) -> None:
         if self.is_broken:
             return
-        line = self._rendered(event.type, self._recorder.record(event))
+        record = self._recorder.record(event)
+        record["event"] = event.type
+        line = self._processed(record) if self._processors else render(None, "info", record)[0][0]
+        if line is None:
+            return
         self._lines.append(line)
         self._size += len(line.own) + len(line.messages)
         if self._size >= BUFFER_BYTES:
             self._flush()
 
-    def _rendered(self, name: str, record: dict[str, Any]) -> Line:
+    def _processed(self, record: dict[str, Any]) -> Line | None:
+        """Give what the chain makes of a record; None if it drops it. A chain that fails is told, once, and the record stands as it was."""
         if self._line_logger is None:
-            from tinyagent_actors.tracing._line_logger import LineLogger  # slow to import, and only a log needs it
+            from tinyagent_actors.tracing._line_logger import LineLogger  # slow to import, and few need it
 
-            self._line_logger = LineLogger()
-        return self._line_logger.line(name, record)
+            self._line_logger = LineLogger(self._processors)
+        try:
+            return self._line_logger.line(dict(record))
+        except Exception as error:  # noqa: BLE001  # a hook: what it raises must not cost a line
+            if not self._has_failed:
+                self._has_failed = True
+                self._bus.publish(SubscriberFailedEvent, "/", subscriber="log processors", error=as_fact(error))
+            return render(None, "info", record)[0][0]
 
     def _flush(self) -> None:
         data, self._lines, self._size = join(self._lines), [], 0
@@ -97,8 +116,14 @@ class EventLog:
             self._bus.publish(SubscriberFailedEvent, "/", subscriber=f"log {self.path}", error=as_fact(error))
 
 
-def open_log(path: str | Path, bus: EventBus) -> EventLog:
+def open_log(path: str | Path, bus: EventBus, *, processors: Iterable[Any] = ()) -> EventLog:
     """Open a log that appends to `path`; its `follow` must be run.
+
+    Args:
+        path: The file.
+        bus: Whose events.
+        processors: structlog's, run before the line is made; one that raises `structlog.DropEvent` leaves the line out. The members
+            of messages are rendered already when they come to them.
 
     Raises:
         SpecError: The file cannot be opened for writing.
@@ -108,4 +133,6 @@ def open_log(path: str | Path, bus: EventBus) -> EventLog:
         file = FileIO(where, "ab")
     except OSError as error:
         raise SpecError("log", f"{where}: {error.strerror}") from error
-    return EventLog(where, bus, file, bus.open_subscription("**", policy=block(CAPACITY), has_deltas=False))
+    return EventLog(
+        where, bus, file, bus.open_subscription("**", policy=block(CAPACITY), has_deltas=False), tuple(processors)
+    )
