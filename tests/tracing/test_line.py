@@ -14,11 +14,19 @@ from tinyagent_actors.events import (
     Event,
     MessageEndEvent,
     MessageStartEvent,
+    ToolExecutionEndEvent,
     ToolExecutionStartEvent,
     TurnEndEvent,
     unstructure,
 )
-from tinyagent_actors.messages import AssistantMessage, TextContent, ToolResultMessage, Usage, UserMessage
+from tinyagent_actors.messages import (
+    AgentToolResult,
+    AssistantMessage,
+    TextContent,
+    ToolResultMessage,
+    Usage,
+    UserMessage,
+)
 from tinyagent_actors.tracing._line import REMEMBERED_BYTES, Line, Recorder, join, render, to_json
 
 HEADER: dict[str, Any] = {
@@ -52,6 +60,15 @@ def line(event: Event) -> dict[str, Any]:
         AgentEndEvent(**HEADER, messages=(UserMessage((TextContent("ask"),), timestamp=1), ANSWER, RESULT)),
         AgentEndEvent(**HEADER, error=ProviderError("truncated", "broke off")),
         ToolExecutionStartEvent(**HEADER, tool_call_id="c1", tool_name="look", args={"at": ["x", None]}),
+        ToolExecutionEndEvent(
+            **HEADER,
+            tool_call_id="c1",
+            tool_name="look",
+            result=AgentToolResult((TextContent("seen"),), {"lines": 3}),
+            is_error=False,
+            outcome="finished",
+            seconds=0.5,
+        ),
     ],
 )
 def test_a_line_is_the_shape_of_its_event(event: Event) -> None:

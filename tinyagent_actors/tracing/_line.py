@@ -20,6 +20,8 @@ from tinyagent_actors.events import (
     Gap,
     MessageEndEvent,
     MessageStartEvent,
+    ToolExecutionEndEvent,
+    ToolExecutionStartEvent,
     TurnEndEvent,
     unstructure,
 )
@@ -29,6 +31,10 @@ REMEMBERED_BYTES: Final = 4 * 1024 * 1024
 """Texts of messages that are kept for the next event that holds them."""
 _HEADER: Final = tuple(field.name for field in attrs.fields(Event))
 _header_of: Final = attrgetter(*_HEADER)
+_CALL: Final = ("tool_call_id", "tool_name", "args")
+_call_of: Final = attrgetter(*_CALL)
+_OUTCOME: Final = ("tool_call_id", "tool_name", "result", "is_error", "outcome", "seconds")
+_outcome_of: Final = attrgetter(*_OUTCOME)
 _MESSAGES: Final = tuple((name, b',"%b":' % name.encode()) for name in ("message", "messages", "tool_results"))
 """Members of a record that hold messages, and how they begin in a line."""
 _PLAIN_ONLY: Final = (
@@ -63,6 +69,13 @@ class Recorder:
         elif isinstance(event, AgentEndEvent):
             error = event.error and unstructure(event.error)
             parts = {"messages": self._messages(event.messages), "error": error}
+        elif isinstance(
+            event, ToolExecutionStartEvent
+        ):  # the most frequent, with what a model sent: plain JSON already
+            parts = dict(zip(_CALL, _call_of(event), strict=True))
+        elif isinstance(event, ToolExecutionEndEvent):
+            parts = dict(zip(_OUTCOME, _outcome_of(event), strict=True))
+            parts["result"] = unstructure(event.result)
         else:
             record = unstructure(event)
             del record["type"]
