@@ -370,6 +370,23 @@ async def test_a_second_cause_changes_nothing() -> None:
         assert (await ref.wait_stopped()).cause == first
 
 
+async def test_a_crash_over_its_stop_is_not_restarted() -> None:
+    """S35, S47: a child that raises because it is asked to stop has ended for good, and its error is told."""
+
+    async def touchy(ctx: ActorContext) -> None:
+        ctx.started()
+        await ctx.wait_stopping()
+        raise ValueError("boom")
+
+    async with open_system() as system:
+        ref = await start(system, touchy)
+        with trio.fail_after(5):
+            await ref.stop()
+
+        assert (await ref.wait_stopped()).reason == "error"
+        assert await states(system) == {"actor": "stopped"}
+
+
 async def test_a_crash_at_the_stop_is_not_restarted() -> None:
     """S35, S47: crash and stop in one tick: whichever comes first, the child ends for good."""
     for _ in range(20):
