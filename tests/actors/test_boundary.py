@@ -171,12 +171,27 @@ async def leaves(ctx: ActorContext) -> None:
         raise GeneratorExit
 
 
-async def test_generator_exit_ends_the_supervisor_too() -> None:
+async def leaves_something(ctx: ActorContext) -> None:
+    """Leave a task that takes its time to end."""
+    ctx.pipe_to_self(tidy_up)
+    await leaves(ctx)
+
+
+async def tidy_up() -> None:
+    try:
+        await trio.sleep_forever()
+    finally:
+        with trio.CancelScope(shield=True):
+            await trio.lowlevel.checkpoint()
+
+
+@pytest.mark.parametrize("function", [leaves, leaves_something])
+async def test_generator_exit_ends_the_supervisor_too(function: Any) -> None:
     """S49: it is no value: it is raised on, and the level above acts on it; nobody waits for ever."""
     async with open_system() as system:
         team = await system.start_child(supervisor("team"))
         x = await team.start_child(supervisor("x", restart="temporary"))
-        ref: ActorRef = await x.start_child(child("leaves", leaves))
+        ref: ActorRef = await x.start_child(child("leaves", function))
         await ref.tell("go")
         with trio.fail_after(5):
             exited = await ref.wait_stopped()

@@ -23,6 +23,7 @@ from tinyagent_actors import (
     LeastMailbox,
     MailboxFullError,
     NoMembersError,
+    PipedValue,
     RoundRobin,
     System,
     open_system,
@@ -245,6 +246,43 @@ async def test_a_circle_is_gone_round_where_there_is_a_way(
 
         assert answers[0] == "f"
         assert answers[1] in {("/asker", f"/{name}", "/asker") for name in ("s1", "s2")}
+
+
+async def test_a_task_beside_its_actor_closes_no_circle() -> None:
+    """S60: whoever asks in the background does not wait, so the first in turn is asked, though it waits for the actor."""
+    answers: list[object] = []
+    go_on, is_answered = trio.Event(), trio.Event()
+
+    async def asks(ctx: ActorContext, routers: list[Router]) -> None:
+        async for message in ctx.messages():
+            if isinstance(message, PipedValue):
+                answers.append(message.value)
+                is_answered.set()
+            else:
+                ctx.pipe_to_self(routers[0].ask, "who?")
+                await go_on.wait()
+                ctx.reply("go on")
+
+    async def waits(ctx: ActorContext, target: ActorRef) -> None:
+        async for message in ctx.messages():
+            if message == "wait":
+                await target.ask("answered later")
+            else:
+                ctx.reply(ctx.name)
+
+    async with open_system() as system:
+        routers: list[Router] = []
+        asker = await start(system, asks, routers, name="asker")
+        busy = await start(system, waits, asker, name="busy")
+        (free,) = await team(system, "f")
+        routers.append(RoundRobin([busy, free]))
+        await busy.tell("wait")
+        await settle()
+        go_on.set()
+        with trio.fail_after(5):
+            await is_answered.wait()
+
+        assert answers == ["busy"]
 
 
 async def test_a_key_has_no_other_way() -> None:

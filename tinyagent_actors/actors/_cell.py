@@ -145,12 +145,9 @@ class Cell:
                 self.cancelling = self.cancelling or self.address.owner.cancelling or _outer_cause(cancelled)
                 raise cancelled from None
         finally:
-            if context.own is not None and context.own.background is not None and trio.lowlevel.in_trio_task():
-                context.end(self.exit_for(error))  # whoever asked hears now, not when the background tasks have ended
-                await context.own.background.close()
             children = self.address.children
-            if children is not None and not isinstance(error, GeneratorExit):
-                error = await self._end_children(children, error)
+            if (context.own is not None or children is not None) and not isinstance(error, GeneratorExit):
+                error = await self._end_what_it_started(context, children, error)
             self.has_task = False
             if trio.lowlevel.in_trio_task():  # else it is a coroutine that is thrown away, and nobody is there to hear
                 self.runtime.leftovers.remove(self.leftover)
@@ -159,16 +156,24 @@ class Cell:
                     attrs.evolve(ended, abandoned=True) if children is not None and children.is_held else ended
                 )
 
-    async def _end_children(self, children: OwnChildren, error: BaseException | None) -> BaseException | None:
-        """Have what it started below itself end before its own end is told (S66); give what its end is now.
+    async def _end_what_it_started(
+        self, context: ActorContext, children: OwnChildren | None, error: BaseException | None
+    ) -> BaseException | None:
+        """Have its background tasks, then its own children, end before its own end is told (S66); give what its end is now.
 
-        The wait is shielded, because it is bounded: by the children's `shutdown` times, and by the owner, who cancels this
-        actor, and its children with it, when its own time is over.
+        The waits are shielded, because they are bounded: by the children's `shutdown` times, and by the owner, who cancels this
+        actor, and its children with it, when its own time is over, and gives it up at last.
         """
-        if children.failure is None and self._keeps_children(error):
+        background = None if context.own is None else context.own.background
+        if children is not None and children.failure is None and self._keeps_children(error):
+            children = None
+        if background is None and children is None:
             return error
-        if self._context is not None:
-            self._context.end(self.exit_for(error))  # whoever asked hears now, not when the children have ended
+        context.end(self.exit_for(error))  # whoever asked hears now, not when all that has ended
+        if background is not None:
+            await background.close()
+        if children is None:
+            return error
         children.stop(CancelCause(self.path, "their parent has ended", "shutdown"))
         if self.cancelling is not None:
             children.cancel(self.cancelling)

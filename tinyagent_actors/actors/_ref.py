@@ -21,7 +21,7 @@ from tinyagent_actors.actors._types import MessageT_contra, ReplyT_co
 if TYPE_CHECKING:
     from tinyagent_actors.actors._address import Address
     from tinyagent_actors.actors._cell import Cell
-    from tinyagent_actors.actors._runtime import Runtime
+    from tinyagent_actors.actors._runtime import Place, Runtime
 
 
 def current_cell() -> Cell | None:
@@ -41,6 +41,17 @@ def _acting_cell(call: str) -> Cell:
         message = f"{call} works inside an actor that lives; elsewhere, use wait_stopped()"
         raise RuntimeError(message)
     return cell
+
+
+def waiting_cell(runtime: Runtime, place: Place | None) -> Cell | None:
+    """Give the actor that waits for the answer if the task at `place` asks; None outside actors, and beside one.
+
+    A background task stands beside its actor, which goes on reading: it waits for nothing that the task asks.
+    """
+    if place is runtime:
+        return None
+    cell = living_cell(runtime)
+    return cell if cell is place else None
 
 
 def name_of_caller() -> str:
@@ -153,9 +164,7 @@ class ActorRef(Generic[MessageT_contra, ReplyT_co]):
             raise ActorStoppedError(self.path)
         runtime, mailbox = address.runtime, address.mailbox
         place = find_place()
-        asker = None if place is runtime else living_cell(runtime)
-        if asker is not place:
-            asker = None  # a background task's: its actor goes on, and does not wait
+        asker = waiting_cell(runtime, place)
         edge = 0 if asker is None else runtime.wait_graph.add(asker.path, self.path)
         slot = ReplySlot(self.path, caller_deadline(task), runtime.dead_letters)
         envelope = Envelope(message, None if place is None else place.event, slot)

@@ -20,7 +20,8 @@ import attrs
 
 from tinyagent_actors._errors import NoMembersError
 from tinyagent_actors.actors._hash_ring import HashRing
-from tinyagent_actors.actors._ref import ActorRef, living_cell
+from tinyagent_actors.actors._ref import ActorRef, waiting_cell
+from tinyagent_actors.actors._runtime import find_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,8 +80,9 @@ class Router(ABC):
         first: ActorRef | None = None
         for ref in self._candidates(message):
             first = first or ref
-            asker = living_cell(ref.address.runtime)
-            if asker is None or ref.address.runtime.wait_graph.cycle(asker.path, ref.path) is None:
+            runtime = ref.address.runtime
+            asker = waiting_cell(runtime, find_place())
+            if asker is None or runtime.wait_graph.cycle(asker.path, ref.path) is None:
                 return await ref.ask(message)
         if first is None:
             raise NoMembersError(type(self).__name__)

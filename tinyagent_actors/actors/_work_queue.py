@@ -36,7 +36,7 @@ from tinyagent_actors.actors._cancelled import caller_deadline, is_cancelled
 from tinyagent_actors.actors._context import ActorContext, MessageIterator
 from tinyagent_actors.actors._mailbox import FREE_IN_A_ROW, Mailbox
 from tinyagent_actors.actors._own_lane import ReceiveTimeout
-from tinyagent_actors.actors._ref import living_cell
+from tinyagent_actors.actors._ref import waiting_cell
 from tinyagent_actors.actors._reply_slot import Envelope, Item, ReplySlot
 from tinyagent_actors.actors._runtime import Runtime, find_place
 
@@ -119,9 +119,7 @@ class WorkQueue(Mailbox):
             await checkpoint_if_cancelled()
         self._need_workers()
         runtime, place = self.runtime, find_place()
-        asker = living_cell(runtime)
-        if asker is not place:
-            asker = None  # a background task's: its actor goes on, and does not wait
+        asker = waiting_cell(runtime, place)
         edge = 0 if asker is None else runtime.wait_graph.add(asker.path, self.path)
         slot = ReplySlot(self.path, caller_deadline(task), runtime.dead_letters)
         cause = None if place is None else place.event
