@@ -13,9 +13,11 @@ from tinyagent_actors import (
     AgentRef,
     AgentSpec,
     AssistantMessage,
+    Backoff,
     Limits,
     Model,
     RepeatedCallError,
+    SpecError,
     StreamOptions,
     SupervisorRef,
     System,
@@ -291,3 +293,14 @@ async def test_a_team_answers_side_by_side(engine: str) -> None:
 
         assert answers == ["done"] * 50
         assert system.leftovers().total == 0
+
+
+def test_a_spec_of_an_agent_has_what_any_childs_has() -> None:
+    """How it is restarted, how long that waits, and what its end means go into the spec of its actor."""
+    backoff = Backoff(min_seconds=2)
+    model = Model("scripted", provider="custom", base_url="http://127.0.0.1:9")
+    spec = AgentSpec("a", model=model, restart="transient", significant=True, backoff=backoff).to_child_spec()
+
+    assert (spec.restart, spec.significant, spec.backoff) == ("transient", True, backoff)
+    with pytest.raises(SpecError, match="significant"):
+        AgentSpec("a", model=model, significant=True).to_child_spec()

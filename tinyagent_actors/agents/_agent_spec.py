@@ -8,7 +8,7 @@ from typing import Any, Final
 import attrs
 
 from tinyagent_actors._errors import SpecError
-from tinyagent_actors.actors import ChildSpec, RestartType, Shutdown, check_name
+from tinyagent_actors.actors import Backoff, ChildSpec, RestartType, Shutdown, check_name
 from tinyagent_actors.agents._agent_actor import run_agent_actor
 from tinyagent_actors.agents._agent_ref import AgentRef
 from tinyagent_actors.agents._limits import Limits
@@ -58,6 +58,10 @@ class AgentSpec:
     """An agent that is restarted starts fresh: with an empty transcript."""
     shutdown: Shutdown = attrs.field(default=DEFAULT_SHUTDOWN, kw_only=True)
     mailbox_capacity: int = attrs.field(default=64, kw_only=True)
+    significant: bool = attrs.field(default=False, kw_only=True)
+    """Whether its end may end its supervisor (`auto_shutdown`)."""
+    backoff: Backoff | None = attrs.field(default=None, kw_only=True)
+    """How long to wait before a restart; None: as its supervisor does."""
 
     def to_child_spec(self) -> ChildSpec[object, object, AgentRef]:
         """Give the spec of the actor that this agent is."""
@@ -76,5 +80,7 @@ class AgentSpec:
             restart=self.restart,
             shutdown=self.shutdown,
             mailbox_capacity=self.mailbox_capacity,
+            significant=self.significant,
+            backoff=self.backoff,
             ref_type=AgentRef,
         )
