@@ -241,3 +241,13 @@ async def test_orders_are_cancellation_points() -> None:
         await settle()
 
         assert await states(system) == {"actor": "running"}
+
+
+async def test_what_is_shown_of_a_supervisor_is_short() -> None:
+    """Its path and its state, whatever stands below it."""
+    async with open_system() as system:
+        await start(system, name="one")
+        body = system.root.address.body
+
+        assert repr(body) == "<Supervisor / one_for_one running, 1 children>"
+        assert [repr(one) for one in body.children] == ["<Child /one running, incarnation 1>"]

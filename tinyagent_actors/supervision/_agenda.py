@@ -20,8 +20,8 @@ class Agenda:
     """Children to be stopped, the last one first (S14), then children to be started, the first one first.
 
     One at a time: the next is begun when the one before has ended, or has started. A start-up has only starts, a shutdown
-    only stops; a group that is restarted has its stops, then its starts, which may wait for a back-off. Whoever takes a child's `is_to_start` away takes
-    its start off the agenda.
+    only stops; a group that is restarted has its stops, then its starts, which may wait for a back-off. Whoever takes a
+    child's `is_to_start` away takes its start off the agenda.
     """
 
     _runner: ChildRunner
@@ -36,7 +36,7 @@ class Agenda:
     _waits_for: list[Child] = attrs.field(factory=list, kw_only=True)
     """Those whose back-off holds all the starts."""
     _begun: Child | None = attrs.field(default=None, init=False)
-    """The one that was started last, for which the next has to wait; None once all is done: what becomes of it then is its own affair."""
+    """The one that was started last, for which the next has to wait; None once all is done, for then it holds nobody any more."""
     progress: Progress = attrs.field(default="busy", init=False)
     """How far it had come when it was advanced last."""
 

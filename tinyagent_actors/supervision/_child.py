@@ -35,7 +35,7 @@ class ChildCount:
     workers: int
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Child:
     """A child of a supervisor, through all its incarnations."""
 
@@ -66,6 +66,9 @@ class Child:
     """How often it has ended in a row, as its back-off counts."""
     started_at: float | None = None
     """When its incarnation had started, if that matters to its back-off."""
+
+    def __repr__(self) -> str:
+        return f"<Child {self.address.path} {self.state}, incarnation {self.address.incarnation}>"
 
     def take_on_started(self) -> ReplySlot | None:
         """Give who waits for its start, once."""

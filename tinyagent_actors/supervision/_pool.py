@@ -23,7 +23,7 @@ from tinyagent_actors.supervision._spec import supervisor
 from tinyagent_actors.supervision._supervisor import Supervisor
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Pool(Supervisor):
     """The state of one incarnation of a pool: a supervisor, and the queue of its children."""
 

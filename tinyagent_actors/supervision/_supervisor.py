@@ -2,7 +2,7 @@
 
 The design. A supervisor is an actor whose body is the loop below. Children run in its nursery, each in a scope of its
 own; their ends are values (`Exit`) that the boundary posts to the lane, with starts, orders and the ends it is told to make.
-The loop takes one, changes its state, and goes on: there is no `await` on a child, a timer or a mailbox anywhere but the
+Each is taken, changes the state, and that is all: there is no `await` on a child, a timer or a mailbox anywhere but the
 one place where the lane is empty. So queries are answered from state at any time, also in the middle of a restart, and
 no child, however it behaves, can hold its supervisor. A caller that waits (for `start_child`, say) waits on a one-shot
 slot that the machine fills when the thing has happened.
@@ -101,7 +101,7 @@ OWN_CHILDREN: Final = SupervisorOptions("one_for_one", max_restarts=3, max_secon
 """How the children that an actor starts itself are supervised."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Supervisor:
     """The state of one incarnation of a supervisor."""
 
@@ -146,12 +146,16 @@ class Supervisor:
         static = [self.children.add(spec, self._runner.new_address(spec)) for spec in self._options.children]
         self._agenda = Agenda(self._runner, to_start=deque(static))
 
+    def __repr__(self) -> str:
+        state = "done" if self.is_done else "stopping" if self._stopping else "busy" if self.is_busy else "running"
+        return f"<{type(self).__name__} {self.path} {self._options.strategy} {state}, {len(self.children)} children>"
+
     @property
     def path(self) -> str:
         """Its place in the tree."""
         return self._context.path
 
-    # The owner's side: called by cells and refs, from any task; only ever posts.
+    # The owner's side: called by cells and refs, from any task; nothing here waits.
 
     @property
     def cancelling(self) -> CancelCause | None:

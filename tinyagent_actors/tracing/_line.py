@@ -118,12 +118,17 @@ class Line:
 
 
 def render(_logger: object, _method: str, record: Any) -> tuple[tuple[Line], dict[str, Any]]:
-    """Give a record as a line; the last of structlog's processors."""
+    """Give a record as a line, as structlog wants it of its last processor."""
+    return (line_of(record),), {}
+
+
+def line_of(record: dict[str, Any]) -> Line:
+    """Give a record as a line; its messages are taken out of it."""
     messages = b""
     for name, prefix in _MESSAGES:
         if isinstance(record.get(name), Rendered):
             messages += prefix + record.pop(name).text
-    return (Line(to_json(record), messages),), {}
+    return Line(to_json(record), messages)
 
 
 def join(lines: list[Line]) -> bytes:

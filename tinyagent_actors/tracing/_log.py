@@ -1,8 +1,8 @@
 """The log: every event as one JSON line, made by structlog's processors, written by a subscriber of the bus.
 
 The last processor is `render`, which makes the line; what a caller gives comes before it, and structlog runs the chain. Where
-nobody gives any, `render` is called by itself: an event is whole, has no level and no bound context, so there is nothing for a
-logger to do, and loading structlog, which loads rich, takes longer than writing ten thousand lines.
+nobody gives any, the line is made without structlog: an event is whole, has no level and no bound context, so there is nothing
+for a logger to do, and loading structlog, which loads rich, takes as long as making some four thousand lines.
 
 Lines are buffered (64 KiB) and flushed at least every `FLUSH_SECONDS`, at the end, and when the reading task is ended
 in whatever way. Pieces of text are left out: the message that ends them holds the whole. What a `Gap` stands for is a line
@@ -22,7 +22,7 @@ import trio
 from tinyagent_actors._errors import SpecError
 from tinyagent_actors.actors import EventBus, Subscription, block
 from tinyagent_actors.events import Event, Gap, SubscriberFailedEvent, as_fact
-from tinyagent_actors.tracing._line import Line, Recorder, join, render
+from tinyagent_actors.tracing._line import Line, Recorder, join, line_of
 
 if TYPE_CHECKING:
     from tinyagent_actors.tracing._line_logger import LineLogger
@@ -84,7 +84,7 @@ class EventLog:
             return
         record = self._recorder.record(event)
         record["event"] = event.type
-        line = self._processed(record) if self._processors else render(None, "info", record)[0][0]
+        line = self._processed(record) if self._processors else line_of(record)
         if line is None:
             return
         self._lines.append(line)
@@ -104,7 +104,7 @@ class EventLog:
             if not self._has_failed:
                 self._has_failed = True
                 self._bus.publish(SubscriberFailedEvent, "/", subscriber="log processors", error=as_fact(error))
-            return render(None, "info", record)[0][0]
+            return line_of(record)
 
     def _flush(self) -> None:
         data, self._lines, self._size = join(self._lines), [], 0
