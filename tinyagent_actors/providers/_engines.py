@@ -7,9 +7,8 @@ import attrs
 from tinyagent_actors import _alchemy
 from tinyagent_actors._errors import EngineUnavailableError
 from tinyagent_actors.actors import current_runtime
-from tinyagent_actors.messages import Model
+from tinyagent_actors.providers._dialect import Dialect
 from tinyagent_actors.providers._endpoint import Endpoint
-from tinyagent_actors.providers._openai_decoder import OpenAIDecoder
 from tinyagent_actors.providers._options import Engine, StreamOptions
 from tinyagent_actors.providers._source import Source
 
@@ -38,7 +37,7 @@ def best_engine() -> Engine:
 class Request:
     """What every engine needs to ask."""
 
-    model: Model
+    dialect: Dialect
     endpoint: Endpoint
     content: bytes = attrs.field(repr=False)
     options: StreamOptions
@@ -60,7 +59,7 @@ def _open_httpx(request: Request) -> Source:
 
     options = request.options
     transport = current_runtime().resource(ShardedTransport, lambda _: ShardedTransport())
-    decoder = OpenAIDecoder(think_tags=request.think_tags, event_limit=options.limits.event_bytes)
+    decoder = request.dialect.make_decoder(think_tags=request.think_tags, event_limit=options.limits.event_bytes)
     return HttpxSource(transport, request.endpoint, request.content, decoder, options.timeouts)
 
 
@@ -73,7 +72,7 @@ def _open_native(request: Request) -> Source:
         request.endpoint.url,
         list(request.endpoint.headers),
         request.content,
-        api=request.model.api,
+        api=request.dialect.api,
         think_tags=request.think_tags,
         event_limit=request.options.limits.event_bytes,
         connect_timeout=request.options.timeouts.connect,

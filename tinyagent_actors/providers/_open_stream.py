@@ -5,24 +5,22 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
 
 import attrs
 
-from tinyagent_actors._errors import ProviderError, SpecError
+from tinyagent_actors._errors import ProviderError
 from tinyagent_actors.actors import current_runtime
 from tinyagent_actors.messages import Context, Model
 from tinyagent_actors.providers._assembler import Assembler
 from tinyagent_actors.providers._clock import StreamClock
+from tinyagent_actors.providers._dialect import Dialect
+from tinyagent_actors.providers._dialects import dialect_of
 from tinyagent_actors.providers._endpoint import Endpoint, find_key, resolve_endpoint
 from tinyagent_actors.providers._engines import Request, choose_engine, open_source
-from tinyagent_actors.providers._openai_request import build_request
 from tinyagent_actors.providers._options import Engine, StreamOptions
 from tinyagent_actors.providers._second_attempt import RefusedMembers, SecondAttempt
 from tinyagent_actors.providers._source import FailedSource, Source
 from tinyagent_actors.providers._stream import ProviderStream
-
-API: Final = "openai-completions"
 
 
 @asynccontextmanager
@@ -66,15 +64,14 @@ async def open_stream(
 async def start_stream(model: Model, context: Context, options: StreamOptions | None = None) -> ProviderStream:
     """Make the stream of `open_stream` for somebody who will close it."""
     options = options or StreamOptions()
-    if model.api != API:
-        raise SpecError("Model.api", f"must be {API!r}, is {model.api!r}")
+    dialect = dialect_of(model.api)
     engine = choose_engine(options.engine)
     try:
         key = await find_key(model, options, os.environ)
         endpoint = resolve_endpoint(model, options, key, os.environ)
     except ProviderError as error:
         return ProviderStream(FailedSource(error), Assembler(model), StreamClock(options.timeouts))
-    return _Asking(engine, model, context, options, endpoint).stream()
+    return _Asking(engine, dialect, model, context, options, endpoint).stream()
 
 
 @attrs.frozen
@@ -82,6 +79,7 @@ class _Asking:
     """What a first and a second request have in common."""
 
     engine: Engine
+    dialect: Dialect
     model: Model
     context: Context
     options: StreamOptions
@@ -89,9 +87,9 @@ class _Asking:
 
     def stream(self) -> ProviderStream:
         refused = current_runtime().resource(RefusedMembers, lambda _: RefusedMembers())
-        is_refused = self.endpoint.url in refused
-        second = None if is_refused else SecondAttempt(lambda: self._ask_again(refused))
-        source = self._source(with_stream_options=not is_refused)
+        has_member = self.dialect.has_stream_options and self.endpoint.url not in refused
+        second = SecondAttempt(lambda: self._ask_again(refused)) if has_member else None
+        source = self._source(with_stream_options=has_member)
         return ProviderStream(source, Assembler(self.model), StreamClock(self.options.timeouts), second)
 
     def _ask_again(self, refused: RefusedMembers) -> Source:
@@ -99,7 +97,7 @@ class _Asking:
         return self._source(with_stream_options=False)
 
     def _source(self, *, with_stream_options: bool) -> Source:
-        content = build_request(
+        content = self.dialect.build_request(
             self.model, self.context, self.options, self.endpoint, with_stream_options=with_stream_options
         )
-        return open_source(self.engine, Request(self.model, self.endpoint, content, self.options))
+        return open_source(self.engine, Request(self.dialect, self.endpoint, content, self.options))

@@ -1,0 +1,27 @@
+"""The dialects that this package speaks, by the name in `Model.api`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tinyagent_actors._errors import SpecError
+from tinyagent_actors.providers._dialect import Dialect
+from tinyagent_actors.providers._openai_decoder import OpenAIDecoder
+from tinyagent_actors.providers._openai_request import build_request
+
+DIALECTS: Final = {
+    dialect.api: dialect
+    for dialect in (Dialect("openai-completions", build_request=build_request, make_decoder=OpenAIDecoder),)
+}
+
+
+def dialect_of(api: str) -> Dialect:
+    """Give the dialect with this name.
+
+    Raises:
+        SpecError: There is none.
+    """
+    dialect = DIALECTS.get(api)
+    if dialect is None:
+        raise SpecError("Model.api", f"must be one of {', '.join(map(repr, DIALECTS))}, is {api!r}")
+    return dialect
