@@ -2,7 +2,7 @@
 
 There are two ways through it. Nearly every event of a real stream is one choice with one piece of text, thinking or
 arguments; `_take_quickly` knows just that, on the fast parser. It touches nothing before it is sure; any other event
-goes the long way (`_take`), where every rule of `docs/explanation/engine-boundary.md` stands, on the exact parser.
+goes the long way (`_take_object`), where every rule of `docs/explanation/engine-boundary.md` stands, on the exact parser.
 """
 
 from __future__ import annotations
@@ -12,32 +12,26 @@ from typing import Any, Final
 import attrs
 import orjson
 
-from tinyagent_actors.providers._framing import BLANKS, Frame, Framer, NamedEvent
+from tinyagent_actors.providers._event_decoder import EventDecoder, in_band_error
 from tinyagent_actors.providers._items import (
     CALL,
     CALL_ARGS,
     CALL_OPEN,
     DETAILS,
-    END,
-    ERROR,
     FINISH,
     META,
     REFUSAL,
     TEXT,
     THINKING,
     USAGE,
-    Item,
 )
 from tinyagent_actors.providers._json_profile import (
     MAX_DEPTH,
     NESTED_BYTES,
     Json,
-    MalformedJsonError,
     canonical,
     is_text,
     is_zero,
-    json_string,
-    parse_exact,
 )
 from tinyagent_actors.providers._reasoning_details import ReasoningDetails
 from tinyagent_actors.providers._surrogates import REPLACEMENT, Channel, settle
@@ -45,25 +39,15 @@ from tinyagent_actors.providers._think_tags import ThinkTags
 from tinyagent_actors.providers._tool_call_assembly import CallInProgress, ToolCallAssembly
 from tinyagent_actors.providers._usage_counters import UsageTally
 
-SHOWN_CHARACTERS: Final = 200
-"""How much of what could not be read an error shows."""
-
 _THINKING_MEMBERS: Final = ("reasoning_content", "reasoning", "reasoning_text")
 _META_MEMBERS: Final = {"id": "response_id", "model": "model"}
 _QUIET_CALL: Final = frozenset({"id", "index", "type", "function"})
 
 
 @attrs.define(eq=False)
-class OpenAIDecoder:
+class OpenAIDecoder(EventDecoder):
     """Bytes in, items out. No I/O, no clock."""
 
-    think_tags: bool = attrs.field(default=False, kw_only=True)
-    event_limit: int = attrs.field(default=64 * 1024 * 1024, kw_only=True)
-    """Bytes of one event."""
-    done: bool = attrs.field(default=False, init=False)
-    """`ERROR` or `END` was given; nothing follows."""
-    _framer: Framer = attrs.field(init=False)
-    _items: list[Item] = attrs.field(factory=list, init=False)
     _text: Channel = attrs.field(factory=Channel, init=False)
     _thinking: Channel = attrs.field(factory=Channel, init=False)
     _tags: ThinkTags | None = attrs.field(init=False)
@@ -72,51 +56,12 @@ class OpenAIDecoder:
     _details: ReasoningDetails = attrs.field(factory=ReasoningDetails, init=False)
     _untold: dict[str, str] = attrs.field(factory=_META_MEMBERS.copy, init=False)
     """The members that make `META` and have not come yet."""
-    _finish: str = attrs.field(default="", init=False)
     _is_refused: bool = attrs.field(default=False, init=False)
-    _object_seen: bool = attrs.field(default=False, init=False)
     _delta_seen: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._framer = Framer(self.event_limit)
+        super().__attrs_post_init__()
         self._tags = ThinkTags() if self.think_tags else None
-
-    def feed(self, data: bytes) -> list[Item]:
-        """Take bytes of the body; give the items that they make."""
-        if self.done:
-            return []
-        framer = self._framer
-        for frame in framer.feed(data):
-            if type(frame) is not bytes or not self._take_quickly(frame):
-                self._take_frame(frame)
-                if self.done:
-                    return self._taken()
-        if framer.is_too_large:
-            self._fail("event_too_large", str(self.event_limit))
-        elif framer.is_page_ready:
-            self._fail("protocol_error", _shown(framer.whole()))
-        return self._taken()
-
-    def end(self, cut: str | None) -> list[Item]:
-        """Say that the body ended, by itself or because of `cut`; give the last items."""
-        if self.done:
-            return []
-        framer = self._framer
-        if framer.is_page:
-            self._fail("protocol_error", _shown(framer.whole()))
-        elif framer.is_json:
-            self._take_body(framer.whole(), cut)
-        else:
-            frame = framer.close()
-            if frame is not None and _is_whole(frame):
-                self._take_frame(frame)
-        if not self.done:
-            self._conclude(cut)
-        return self._taken()
-
-    def _taken(self) -> list[Item]:
-        items, self._items = self._items, []
-        return items
 
     def _take_quickly(self, data: bytes) -> bool:
         """Take an event if it is a plain one; give whether it was."""
@@ -179,65 +124,17 @@ class OpenAIDecoder:
         self._give_arguments(call, piece)
         return True
 
-    def _take_frame(self, frame: Frame) -> None:
-        """Take an event of any kind."""
-        data, event, error = (frame, b"", b"") if isinstance(frame, bytes) else attrs.astuple(frame)
-        error = error.strip(BLANKS)
-        if error:
-            self._fail("in_band", _canonical_text(error))
-            return
-        data = data.strip(BLANKS)
-        if not data:
-            return
-        if data == b"[DONE]":
-            self._finish_properly()
-            return
-        is_error = event == b"error"
-        try:
-            value = parse_exact(data)
-        except MalformedJsonError:
-            if is_error:
-                self._fail("in_band", json_string(data.decode("utf-8", "replace")))
-            else:
-                self._fail("malformed_event", _shown(data))
-            return
-        if is_error:
-            inner = value.get("error") if isinstance(value, dict) else None
-            self._fail("in_band", canonical(value if inner is None else inner))
-        else:
-            self._take(value)
-
-    def _take_body(self, data: bytes, cut: str | None) -> None:
-        """Take a body that is one JSON document."""
-        try:
-            value = parse_exact(data)
-        except MalformedJsonError:
-            if cut is None:
-                self._fail("malformed_event", _shown(data.strip(BLANKS)))
-            else:
-                self._fail("truncated", cut)
-            return
-        self._take(value)
-        if not self.done:
-            self._close(END, None)
-
-    def _take(self, value: Json) -> None:
-        """Take the value of an event."""
-        if isinstance(value, list):
-            value = next((element for element in value if isinstance(element, dict)), None)
-        if not isinstance(value, dict):
-            return
-        self._object_seen = True
-        choices = _counting_choices(value)
-        error = _in_band_error(value, choices)
+    def _take_object(self, event: dict[str, Json]) -> None:
+        choices = _counting_choices(event)
+        error = in_band_error(event, choices)
         if error is not None:
             self._fail("in_band", canonical(error))
             return
         for member in tuple(self._untold):
-            told = value.get(member)
+            told = event.get(member)
             if is_text(told) and told:
                 self._items.append((META, (self._untold.pop(member), settle(told))))
-        for counted in (value, *choices):
+        for counted in (event, *choices):
             usage = counted.get("usage")
             if isinstance(usage, dict):
                 self._usage.take(usage)
@@ -338,27 +235,7 @@ class OpenAIDecoder:
         if self._tags is not None:
             self._tags.release(self._items)
 
-    def _finish_properly(self) -> None:
-        if self._object_seen:
-            self._close(END, None)
-        else:
-            self._fail("empty_response", "")
-
-    def _conclude(self, cut: str | None) -> None:
-        """End a body that had no end marker."""
-        if self._finish:
-            self._close(END, None)
-        elif cut is None and not self._object_seen:
-            self._fail("empty_response", "")
-        else:
-            self._fail("truncated", cut or "the body ended before the message did")
-
-    def _fail(self, code: str, text: str) -> None:
-        self._close(ERROR, (code, text))
-
-    def _close(self, kind: int, payload: object) -> None:
-        """Let go what is held, say what is told at the end, and be done."""
-        self.done = True
+    def _let_go(self) -> None:
         self._release_thinking()
         self._release_text()
         self._release_tags()
@@ -373,7 +250,6 @@ class OpenAIDecoder:
         counters = self._usage.counters()
         if counters is not None:
             self._items.append((USAGE, counters))
-        self._items.append((kind, payload))
 
 
 def _only_choice(get: Any) -> dict[str, Any] | None:
@@ -400,29 +276,6 @@ def _counting_choices(event: dict[str, Json]) -> list[dict[str, Json]]:
 
 def _counts(choice: Json) -> bool:
     return isinstance(choice, dict) and (choice.get("index") is None or is_zero(choice.get("index")))
-
-
-def _in_band_error(event: dict[str, Json], choices: list[dict[str, Json]]) -> Json:
-    """Give what an event says of an error, or None."""
-    error = event.get("error")
-    is_empty_beside_choices = error == {} and isinstance(event.get("choices"), list) and bool(event.get("choices"))
-    if not _is_nothing(error) and not is_empty_beside_choices:
-        return error
-    if "error" in (event.get("object"), event.get("type")):
-        return event
-    base = event.get("base_resp")
-    if isinstance(base, dict) and _is_failure(base.get("status_code")):
-        return base
-    errors = (choice.get("error") for choice in choices)
-    return next((error for error in errors if not _is_nothing(error) and error != {}), None)
-
-
-def _is_nothing(error: Json) -> bool:
-    return error is None or error is False or (is_text(error) and not error)
-
-
-def _is_failure(status: Json) -> bool:
-    return isinstance(status, str) and not is_text(status) and not is_zero(status)
 
 
 def _thinking_of(delta: dict[str, Json], content: Json, details: Json) -> str:
@@ -457,26 +310,3 @@ def _objects(value: Json) -> list[dict[str, Json]]:
 
 def _string(value: Json) -> str:
     return value if is_text(value) else ""
-
-
-def _canonical_text(data: bytes) -> str:
-    try:
-        return canonical(parse_exact(data))
-    except MalformedJsonError:
-        return json_string(data.decode("utf-8", "replace"))
-
-
-def _shown(data: bytes) -> str:
-    return data[: 4 * SHOWN_CHARACTERS].decode("utf-8", "replace")[:SHOWN_CHARACTERS]
-
-
-def _is_whole(frame: Frame) -> bool:
-    """Whether an event without an end of its own is complete."""
-    data = (frame.data if isinstance(frame, NamedEvent) else frame).strip(BLANKS)
-    if data == b"[DONE]":
-        return True
-    try:
-        parse_exact(data)
-    except MalformedJsonError:
-        return False
-    return True

@@ -1,10 +1,9 @@
 //! Dialects: what each API says in its bodies. A decoder is pure: bytes in, items out.
 
+mod body;
 mod openai;
 
 use crate::item::Item;
-
-pub use openai::OpenAiDecoder;
 
 /// How a body is decoded.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +39,7 @@ pub trait Decode: Send + Sync {
 #[must_use]
 pub fn decoder_for(api: &str, options: DecoderOptions) -> Option<Box<dyn Decode>> {
     match api {
-        "openai-completions" => Some(Box::new(OpenAiDecoder::new(options))),
+        "openai-completions" => Some(openai::decoder(options)),
         _ => None,
     }
 }

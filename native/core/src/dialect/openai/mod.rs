@@ -14,86 +14,19 @@ use details::ReasoningDetails;
 use think_tags::ThinkTags;
 use usage::{is_told, take_usage};
 
+use crate::dialect::body::{BodyDecoder, Message, in_band_error};
 use crate::dialect::{Decode, DecoderOptions};
 use crate::item::{Counters, Item};
-use crate::json::{self, BLANKS, Object, Value};
-use crate::sse::{Frame, Framer};
+use crate::json::{Object, Value};
 use crate::text::{Channel, settle};
 
-/// How many characters an error shows of what could not be read.
-const SHOWN: usize = 200;
-
-/// Bytes in, items out.
-#[derive(Debug)]
-pub struct OpenAiDecoder {
-    framer: Framer,
-    event_limit: usize,
-    state: State,
-}
-
-impl OpenAiDecoder {
-    /// Make the decoder of one body.
-    #[must_use]
-    pub fn new(options: DecoderOptions) -> Self {
-        Self {
-            framer: Framer::new(options.event_limit),
-            event_limit: options.event_limit,
-            state: State {
-                tags: options.think_tags.then(ThinkTags::default),
-                ..State::default()
-            },
-        }
-    }
-}
-
-impl Decode for OpenAiDecoder {
-    fn feed(&mut self, data: &[u8]) -> Vec<Item> {
-        let Self { framer, state, .. } = self;
-        if state.is_done {
-            return Vec::new();
-        }
-        framer.feed(data, &mut |frame| {
-            state.take_frame(frame);
-            if state.is_done {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
-        });
-        if !state.is_done && framer.is_too_large() {
-            state.fail("event_too_large", self.event_limit.to_string());
-        } else if !state.is_done && framer.is_page_ready() {
-            state.fail("protocol_error", shown(framer.whole()));
-        }
-        std::mem::take(&mut state.items)
-    }
-
-    fn end(&mut self, cut: Option<&str>) -> Vec<Item> {
-        let Self { framer, state, .. } = self;
-        if state.is_done {
-            return Vec::new();
-        }
-        if framer.is_page() {
-            state.fail("protocol_error", shown(framer.whole()));
-        } else if framer.is_json() {
-            state.take_body(framer.whole(), cut);
-        } else {
-            framer.close(&mut |frame| {
-                if is_whole(frame.data) {
-                    state.take_frame(frame);
-                }
-                ControlFlow::Break(())
-            });
-        }
-        if !state.is_done {
-            state.conclude(cut);
-        }
-        std::mem::take(&mut state.items)
-    }
-
-    fn is_done(&self) -> bool {
-        self.state.is_done
-    }
+/// Make the decoder of one body.
+pub(super) fn decoder(options: DecoderOptions) -> Box<dyn Decode> {
+    let state = State {
+        tags: options.think_tags.then(ThinkTags::default),
+        ..State::default()
+    };
+    Box::new(BodyDecoder::new(state, options.event_limit))
 }
 
 /// What is known of the message so far.
@@ -108,7 +41,6 @@ struct State {
     details: ReasoningDetails,
     finish: String,
     told: Told,
-    is_done: bool,
 }
 
 /// What was seen once and is not said again.
@@ -118,61 +50,12 @@ struct Told {
     id: bool,
     model: bool,
     refusal: bool,
-    /// An event that is an object.
-    object: bool,
     /// A delta that is not empty.
     delta: bool,
 }
 
-impl State {
-    fn take_frame(&mut self, frame: Frame<'_>) {
-        let error = String::from_utf8_lossy(frame.error);
-        let error = error.trim_matches(BLANKS);
-        if !error.is_empty() {
-            let text = Value::parse(error).map(|value| value.canonical());
-            self.fail("in_band", text.unwrap_or_else(|_| json::string(error.as_bytes())));
-            return;
-        }
-        let data = String::from_utf8_lossy(frame.data);
-        let data = data.trim_matches(BLANKS);
-        let is_error = frame.event == b"error";
-        match Value::parse(data) {
-            _ if data.is_empty() => {}
-            _ if data == "[DONE]" => self.finish_properly(),
-            Ok(Value::Object(value)) if is_error => {
-                let inner = value.get("error").filter(|inner| **inner != Value::Null);
-                let text = inner.map(Value::canonical);
-                self.fail("in_band", text.unwrap_or_else(|| Value::Object(value).canonical()));
-            }
-            Ok(value) if is_error => self.fail("in_band", value.canonical()),
-            Ok(value) => self.take(&value),
-            Err(_) if is_error => self.fail("in_band", json::string(data.as_bytes())),
-            Err(_) => self.fail("malformed_event", first_characters(data)),
-        }
-    }
-
-    /// Take a body that is one JSON document.
-    fn take_body(&mut self, body: &[u8], cut: Option<&str>) {
-        let text = String::from_utf8_lossy(body);
-        let text = text.trim_matches(BLANKS);
-        match (Value::parse(text), cut) {
-            (Ok(value), _) => {
-                self.take(&value);
-                if !self.is_done {
-                    self.close(Item::End);
-                }
-            }
-            (Err(_), None) => self.fail("malformed_event", first_characters(text)),
-            (Err(_), Some(cut)) => self.fail("truncated", cut.to_owned()),
-        }
-    }
-
-    /// Take the value of an event.
-    fn take(&mut self, value: &Value<'_>) {
-        let Some(event) = value.as_object().or_else(|| value.objects().next()) else {
-            return;
-        };
-        self.told.object = true;
+impl Message for State {
+    fn take(&mut self, event: &Object<'_>) -> ControlFlow<Item> {
         let choices: Vec<&Object<'_>> = event
             .get("choices")
             .into_iter()
@@ -180,8 +63,7 @@ impl State {
             .filter(|choice| counts(choice))
             .collect();
         if let Some(error) = in_band_error(event, &choices) {
-            self.fail("in_band", error);
-            return;
+            return ControlFlow::Break(Item::Error("in_band", error));
         }
         for (name, member, is_told) in [
             ("response_id", "id", &mut self.told.id),
@@ -200,8 +82,35 @@ impl State {
         for choice in choices {
             self.take_choice(choice);
         }
+        ControlFlow::Continue(())
     }
 
+    fn is_finished(&self) -> bool {
+        !self.finish.is_empty()
+    }
+
+    fn let_go(&mut self) {
+        self.release_thinking();
+        self.release_text();
+        self.release_tags();
+        for (ordinal, call) in self.calls.in_progress() {
+            if let Some(text) = call.arguments.release() {
+                self.items.push(Item::CallArgs(ordinal, text));
+            }
+        }
+        self.items.extend(self.calls.finish().map(Item::Call));
+        self.items.extend(self.details.text().map(Item::Details));
+        if is_told(&self.usage) {
+            self.items.push(Item::Usage(self.usage));
+        }
+    }
+
+    fn items(&mut self) -> &mut Vec<Item> {
+        &mut self.items
+    }
+}
+
+impl State {
     fn take_choice(&mut self, choice: &Object<'_>) {
         let mut delta = choice.object("delta");
         match delta {
@@ -324,50 +233,6 @@ impl State {
             tags.release(&mut self.items);
         }
     }
-
-    fn finish_properly(&mut self) {
-        if self.told.object {
-            self.close(Item::End);
-        } else {
-            self.fail("empty_response", String::new());
-        }
-    }
-
-    /// End a body that had no end marker.
-    fn conclude(&mut self, cut: Option<&str>) {
-        if !self.finish.is_empty() {
-            self.close(Item::End);
-        } else if cut.is_none() && !self.told.object {
-            self.fail("empty_response", String::new());
-        } else {
-            let why = cut.filter(|cut| !cut.is_empty());
-            let why = why.unwrap_or("the body ended before the message did");
-            self.fail("truncated", why.to_owned());
-        }
-    }
-
-    fn fail(&mut self, code: &'static str, text: String) {
-        self.close(Item::Error(code, text));
-    }
-
-    /// Let go what is held, say what is told at the end, and be done.
-    fn close(&mut self, last: Item) {
-        self.is_done = true;
-        self.release_thinking();
-        self.release_text();
-        self.release_tags();
-        for (ordinal, call) in self.calls.in_progress() {
-            if let Some(text) = call.arguments.release() {
-                self.items.push(Item::CallArgs(ordinal, text));
-            }
-        }
-        self.items.extend(self.calls.finish().map(Item::Call));
-        self.items.extend(self.details.text().map(Item::Details));
-        if is_told(&self.usage) {
-            self.items.push(Item::Usage(self.usage));
-        }
-        self.items.push(last);
-    }
 }
 
 /// Whether an entry of `choices` is the first choice.
@@ -376,55 +241,4 @@ fn counts(choice: &Object<'_>) -> bool {
         None | Some(Value::Null) => true,
         Some(index) => index.is_zero(),
     }
-}
-
-/// Give what an event says of an error, in canonical JSON.
-fn in_band_error(event: &Object<'_>, choices: &[&Object<'_>]) -> Option<String> {
-    let has_choices = event
-        .get("choices")
-        .is_some_and(|choices| !choices.elements().is_empty());
-    let is_none = |error: &Value<'_>| is_nothing(error) || (has_choices && is_empty_object(error));
-    let error = event.get("error").filter(|error| !is_none(error));
-    if let Some(error) = error {
-        return Some(error.canonical());
-    }
-    if ["object", "type"].iter().any(|name| event.text(name) == Some(b"error")) {
-        return Some(Value::Object(event.clone()).canonical());
-    }
-    let base = event.get("base_resp");
-    let status = base.and_then(Value::as_object).and_then(|base| base.get("status_code"));
-    if status.and_then(Value::real).is_some_and(|status| status != 0.0) {
-        return base.map(Value::canonical);
-    }
-    let mut errors = choices.iter().filter_map(|choice| choice.get("error"));
-    let error = errors.find(|error| !is_nothing(error) && !is_empty_object(error));
-    error.map(Value::canonical)
-}
-
-fn is_nothing(error: &Value<'_>) -> bool {
-    match error {
-        Value::Null | Value::Bool(false) => true,
-        Value::Text(text) => text.is_empty(),
-        _ => false,
-    }
-}
-
-fn is_empty_object(value: &Value<'_>) -> bool {
-    value.as_object().is_some_and(Object::is_empty)
-}
-
-/// Whether the data of an event without an end of its own is complete.
-fn is_whole(data: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(data);
-    let text = text.trim_matches(BLANKS);
-    text == "[DONE]" || Value::parse(text).is_ok()
-}
-
-/// Give the beginning of what could not be read.
-fn shown(data: &[u8]) -> String {
-    first_characters(&String::from_utf8_lossy(&data[..data.len().min(4 * SHOWN)]))
-}
-
-fn first_characters(text: &str) -> String {
-    text.chars().take(SHOWN).collect()
 }
