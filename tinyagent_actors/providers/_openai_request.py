@@ -6,11 +6,10 @@ known fields goes back to that maker only, and nothing in history can make a req
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import attrs
-import orjson
 
 from tinyagent_actors.messages import (
     AssistantMessage,
@@ -27,11 +26,11 @@ from tinyagent_actors.messages import (
     ToolResultMessage,
     UserMessage,
 )
+from tinyagent_actors.providers._call_ledger import NO_RESULT, CallLedger, SentCall
 from tinyagent_actors.providers._endpoint import Endpoint
 from tinyagent_actors.providers._options import StreamOptions
 from tinyagent_actors.providers._provider_rules import ProviderRules, rules_for
-
-_NO_RESULT: Final = "no result: the call did not run to its end"
+from tinyagent_actors.providers._request_json import to_json
 
 
 def build_request(
@@ -84,12 +83,12 @@ class _Conversation:
 
     _model: Model
     _rules: ProviderRules
-    _open: dict[str, list[tuple[str, str]]] = attrs.field(factory=dict, init=False)
-    """Calls without a result: id in the transcript -> the ids and names they were sent with, oldest first."""
-    _sent: dict[str, int] = attrs.field(factory=dict, init=False)
-    """Ids that were sent -> the number with which the search for another of that name goes on."""
     _images: list[ImageContent] = attrs.field(factory=list, init=False)
     """Images of tool results, which a message of the user carries after them."""
+    _ledger: CallLedger = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._ledger = CallLedger(self._rules)
 
     def render(self, message: Message) -> list[dict[str, Any]]:
         """Give what one message becomes; messages of custom roles become nothing."""
@@ -102,26 +101,21 @@ class _Conversation:
     def close(self) -> list[dict[str, Any]]:
         """Give a result to every call that has none, then the images that results held."""
         closing: list[dict[str, Any]] = [
-            {"role": "tool", "tool_call_id": sent, "content": _NO_RESULT} | self._name(name)
-            for waiting in self._open.values()
-            for sent, name in waiting
+            {"role": "tool", "tool_call_id": sent.id, "content": NO_RESULT} | self._name(sent)
+            for sent in self._ledger.settle_rest()
         ]
-        self._open.clear()
         if self._images:
             closing.append({"role": "user", "content": [_image(image) for image in self._images]})
             self._images.clear()
         return closing
 
-    def _name(self, name: str) -> dict[str, str]:
-        return {"name": name} if self._rules.names_results else {}
+    def _name(self, sent: SentCall) -> dict[str, str]:
+        return {"name": sent.name} if self._rules.names_results else {}
 
     def _result(self, message: ToolResultMessage) -> list[dict[str, Any]]:
-        waiting = self._open.get(message.tool_call_id)
-        if not waiting:
+        sent = self._ledger.settle(message.tool_call_id)
+        if sent is None:
             return []
-        sent, name = waiting.pop(0)
-        if not waiting:
-            del self._open[message.tool_call_id]
         text = message.text
         images = [block for block in message.content if isinstance(block, ImageContent)]
         if images:
@@ -129,7 +123,7 @@ class _Conversation:
             text = f"{text}\n(the image follows)".strip()
         if message.is_error:
             text = f"Error: {text}"
-        return [{"role": "tool", "tool_call_id": sent, "content": text} | self._name(name)]
+        return [{"role": "tool", "tool_call_id": sent.id, "content": text} | self._name(sent)]
 
     def _assistant(self, message: AssistantMessage) -> list[dict[str, Any]]:
         is_maker = (message.provider, message.api) == (self._model.provider, self._model.api)
@@ -148,22 +142,10 @@ class _Conversation:
         return [rendered]
 
     def _call(self, call: ToolCall | InvalidToolCall, *, is_maker: bool) -> dict[str, Any]:
-        sent = self._unique_id(self._rules.call_id(call.id))
-        self._open.setdefault(call.id, []).append((sent, call.name))
+        sent = self._ledger.enter(call)
         arguments = to_json(call.arguments).decode() if isinstance(call, ToolCall) else "{}"
         extra = dict(call.wire) if call.wire and is_maker else {}
-        return {**extra, "id": sent, "type": "function", "function": {"name": call.name, "arguments": arguments}}
-
-    def _unique_id(self, wanted: str) -> str:
-        if wanted not in self._sent:
-            self._sent[wanted] = 2
-            return wanted
-        sent, number = wanted, self._sent[wanted]
-        while sent in self._sent:
-            sent, number = self._rules.numbered_id(wanted, number), number + 1
-        self._sent[wanted] = number
-        self._sent[sent] = 2
-        return sent
+        return {**extra, "id": sent.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
 
 
 def _thinking(content: Sequence[Content], rules: ProviderRules, *, is_maker: bool, has_calls: bool) -> dict[str, Any]:
@@ -199,27 +181,3 @@ def _parts(content: Iterable[Content]) -> str | list[dict[str, Any]]:
 def _image(image: ImageContent) -> dict[str, Any]:
     url = image.url if image.data is None else f"data:{image.mime_type or 'image/png'};base64,{image.data}"
     return {"type": "image_url", "image_url": {"url": url or ""}}
-
-
-def to_json(value: Any) -> bytes:
-    """Give the JSON of a value, fit for any receiver; it is cleaned only if it has to be."""
-    try:
-        text = orjson.dumps(value)
-    except TypeError:  # a lone surrogate, or a mapping that is no dict
-        return orjson.dumps(clean(value))
-    return orjson.dumps(clean(value)) if b"\\u0000" in text else text
-
-
-def clean(value: Any) -> Any:
-    """Give a JSON value that any receiver can read: lone surrogates and NUL replaced, NaN and infinities null."""
-    if isinstance(value, str):
-        if value.isascii() and "\0" not in value:
-            return value
-        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").replace("\0", "\ufffd")
-    if isinstance(value, Mapping):
-        return {clean(str(name)): clean(member) for name, member in value.items()}
-    if isinstance(value, list | tuple):
-        return [clean(member) for member in value]
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):  # noqa: PLR0124  # NaN is not itself
-        return None
-    return value
