@@ -39,5 +39,8 @@ fn to_tuple(py: Python<'_>, item: Item) -> PyResult<Bound<'_, PyTuple>> {
         Item::Head(status, headers) => (12, (status, headers)).into_pyobject(py),
         Item::Body(body) => (13, PyBytes::new(py, &body)).into_pyobject(py),
         Item::Activity => (14, py.None()).into_pyobject(py),
+        Item::BlockOpen(ordinal, name) => (15, (ordinal, name)).into_pyobject(py),
+        Item::BlockPiece(ordinal, text) => (16, (ordinal, text)).into_pyobject(py),
+        Item::Block(ordinal, text) => (17, (ordinal, text)).into_pyobject(py),
     }
 }

@@ -13,8 +13,8 @@ from tinyagent_actors.providers._items import Item
 _WORDS = st.sampled_from(
     ["", "a", "hello ", "é", "😀", "\u2028", "\x85", "<think>", "</think>", "<thi", "nk>", "</", "\n", "\\", '"']
 )
-_HALVES = st.sampled_from(["\ud83d", "\ude00", "\ud83d\ude00", "\ude00\ud83d", "a\ud83d"])
-TEXTS = st.lists(st.one_of(_WORDS, _HALVES), max_size=3).map("".join)
+HALVES = st.sampled_from(["\ud83d", "\ude00", "\ud83d\ude00", "\ude00\ud83d", "a\ud83d"])
+TEXTS = st.lists(st.one_of(_WORDS, HALVES), max_size=3).map("".join)
 _NUMBERS = st.sampled_from(
     ["0", "-0", "0.0", "1", "7", "12.0", "1e3", "1.5", "-1", "9007199254740992", "9007199254740993", "1E+2"]
 )
@@ -32,32 +32,32 @@ class Raw:
 
 
 NUMBERS = _NUMBERS.map(Raw)
-_ODD: st.SearchStrategy[Any] = st.one_of(
+ODD: st.SearchStrategy[Any] = st.one_of(
     st.none(), st.booleans(), NUMBERS, TEXTS, st.just([]), st.just({}), st.just({"a": 1}), st.just([{"text": "x"}]),
     st.just([[], {}]), st.just(Raw('{"a":1,"b":{},"a":2}')),
 )  # fmt: skip
 
 
-def _maybe(members: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[dict[str, Any]]:
+def maybe(members: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[dict[str, Any]]:
     """Objects that have some of the members, sometimes with a value that does not belong there."""
-    return st.fixed_dictionaries({}, optional={name: st.one_of(value, value, _ODD) for name, value in members.items()})
+    return st.fixed_dictionaries({}, optional={name: st.one_of(value, value, ODD) for name, value in members.items()})
 
 
 _PARTS = st.lists(
-    _maybe({"type": st.sampled_from(["text", "thinking"]), "text": TEXTS, "thinking": st.one_of(TEXTS, st.lists(_maybe({"text": TEXTS}), max_size=2))}),
+    maybe({"type": st.sampled_from(["text", "thinking"]), "text": TEXTS, "thinking": st.one_of(TEXTS, st.lists(maybe({"text": TEXTS}), max_size=2))}),
     max_size=3,
 )  # fmt: skip
 _DETAILS = st.lists(
-    _maybe({
+    maybe({
         "type": st.sampled_from(["reasoning.text", "reasoning.summary", "reasoning.encrypted"]),
-        "index": NUMBERS, "text": TEXTS, "summary": TEXTS, "signature": TEXTS, "data": TEXTS, "id": _ODD,
+        "index": NUMBERS, "text": TEXTS, "summary": TEXTS, "signature": TEXTS, "data": TEXTS, "id": ODD,
     }),
     max_size=3,
 )  # fmt: skip
-_IDS = st.one_of(st.sampled_from(["", "call_0", "call_1", "call_2"]), _HALVES)
-_FUNCTIONS = _maybe({"name": st.sampled_from(["look", "lo", "ok", ""]), "arguments": TEXTS})
+_IDS = st.one_of(st.sampled_from(["", "call_0", "call_1", "call_2"]), HALVES)
+_FUNCTIONS = maybe({"name": st.sampled_from(["look", "lo", "ok", ""]), "arguments": TEXTS})
 _CALLS = st.lists(
-    _maybe({"id": _IDS, "index": NUMBERS, "type": st.just("function"), "function": _FUNCTIONS, "extra_content": _ODD}),
+    maybe({"id": _IDS, "index": NUMBERS, "type": st.just("function"), "function": _FUNCTIONS, "extra_content": ODD}),
     max_size=3,
 )
 _PLAIN_CALL = st.fixed_dictionaries({
@@ -68,22 +68,22 @@ _DELTAS = st.one_of(
     st.fixed_dictionaries({"content": TEXTS}),
     st.fixed_dictionaries({"reasoning_content": TEXTS}),
     st.fixed_dictionaries({"tool_calls": st.lists(_PLAIN_CALL, min_size=1, max_size=1)}),
-    _maybe({
+    maybe({
         "role": st.just("assistant"), "content": st.one_of(TEXTS, _PARTS), "reasoning_content": TEXTS, "reasoning": TEXTS,
         "reasoning_text": TEXTS, "reasoning_details": _DETAILS, "refusal": TEXTS, "tool_calls": _CALLS,
         "function_call": _FUNCTIONS,
     }),
 )  # fmt: skip
-_COUNTERS = _maybe({
+_COUNTERS = maybe({
     "prompt_tokens": NUMBERS, "completion_tokens": NUMBERS, "total_tokens": NUMBERS, "cost": NUMBERS, "cached_tokens": NUMBERS,
     "prompt_cache_hit_tokens": NUMBERS, "reasoning_tokens": NUMBERS, "cache_creation_input_tokens": NUMBERS,
-    "prompt_tokens_details": _maybe({"cached_tokens": NUMBERS, "cache_write_tokens": NUMBERS}),
-    "completion_tokens_details": _maybe({"reasoning_tokens": NUMBERS}),
+    "prompt_tokens_details": maybe({"cached_tokens": NUMBERS, "cache_write_tokens": NUMBERS}),
+    "completion_tokens_details": maybe({"reasoning_tokens": NUMBERS}),
 })  # fmt: skip
 _RARELY = {"error": st.sampled_from([None, {}, "", False]), "usage": _COUNTERS}
 _CHOICES = st.one_of(
     st.fixed_dictionaries({"index": st.just(0), "delta": _DELTAS}),
-    _maybe({
+    maybe({
         "index": st.sampled_from([Raw("0"), Raw("0.0"), Raw("-0"), Raw("1"), None]), "delta": _DELTAS, "message": _DELTAS,
         "finish_reason": st.sampled_from(["stop", "tool_calls", "", None, "\ud83d"]), **_RARELY,
     }),
@@ -93,11 +93,11 @@ _GOOD_EVENTS = st.fixed_dictionaries(
     optional={"id": TEXTS, "model": TEXTS, "object": st.just("chat.completion.chunk"), **_RARELY},
 )
 _ERRORS = st.one_of(
-    st.fixed_dictionaries({"error": _ODD}, optional={"choices": st.lists(_CHOICES, max_size=1)}),
-    _maybe({"object": st.just("error"), "type": st.just("error"), "message": TEXTS}),
-    _maybe({"base_resp": _maybe({"status_code": NUMBERS, "status_msg": TEXTS}), "choices": st.none()}),
-    _maybe({"choices": st.lists(_maybe({"error": _ODD, "delta": _DELTAS}), max_size=2)}),
-    _ODD,
+    st.fixed_dictionaries({"error": ODD}, optional={"choices": st.lists(_CHOICES, max_size=1)}),
+    maybe({"object": st.just("error"), "type": st.just("error"), "message": TEXTS}),
+    maybe({"base_resp": maybe({"status_code": NUMBERS, "status_msg": TEXTS}), "choices": st.none()}),
+    maybe({"choices": st.lists(maybe({"error": ODD, "delta": _DELTAS}), max_size=2)}),
+    ODD,
     _BROKEN_NUMBERS.map(Raw),
 )
 
@@ -128,18 +128,6 @@ def _text(draw: st.DrawFn, value: Any) -> bytes:
     return text.encode()
 
 
-@st.composite
-def _good_event(draw: st.DrawFn) -> bytes:
-    lines = _text(draw, draw(_GOOD_EVENTS)).split(b"\n")
-    return draw(_PREFIXES) + b"\ndata: ".join(lines) + draw(_ENDS)
-
-
-@st.composite
-def _bad_event(draw: st.DrawFn) -> bytes:
-    end = draw(st.one_of(_ENDS, st.sampled_from([b"\n", b""])))
-    return draw(st.one_of(_PREFIXES, _RARE_PREFIXES)) + _text(draw, draw(st.one_of(_GOOD_EVENTS, _ERRORS))) + end
-
-
 def _is_plain(text: str) -> bool:
     try:
         json.dumps(json.loads(text), ensure_ascii=False).encode()
@@ -158,27 +146,51 @@ _NOISE = st.one_of(
     st.binary(max_size=6),
 )  # fmt: skip
 _STARTS = st.sampled_from([b"", b"", b"", b"\xef\xbb\xbf", b" ", b"\n", b": start\n\n", b"\r"])
-_LASTS = st.sampled_from(
-    [b"data: [DONE]\n\n", b"data: [DONE]", b"", b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n']
-)
-BODIES = st.builds(
-    lambda start, before, odd, after, last: start + b"".join([*before, *odd, *after]) + last,
-    _STARTS,
-    st.lists(_good_event(), min_size=1, max_size=6),
-    st.one_of(st.just([]), st.lists(st.one_of(_bad_event(), _NOISE), min_size=1, max_size=2)),
-    st.lists(_good_event(), max_size=3),
-    _LASTS,
+_LASTS = st.sampled_from([b"data: [DONE]\n\n", b"data: [DONE]", b""])
+
+
+def bodies_of(
+    events: st.SearchStrategy[Any], errors: st.SearchStrategy[Any], lasts: st.SearchStrategy[bytes]
+) -> st.SearchStrategy[bytes]:
+    """Bodies of such events: some good ones, perhaps odd ones among them, and an end or none."""
+
+    @st.composite
+    def good_event(draw: st.DrawFn) -> bytes:
+        lines = _text(draw, draw(events)).split(b"\n")
+        return draw(_PREFIXES) + b"\ndata: ".join(lines) + draw(_ENDS)
+
+    @st.composite
+    def bad_event(draw: st.DrawFn) -> bytes:
+        end = draw(st.one_of(_ENDS, st.sampled_from([b"\n", b""])))
+        return draw(st.one_of(_PREFIXES, _RARE_PREFIXES)) + _text(draw, draw(st.one_of(events, errors))) + end
+
+    return st.builds(
+        lambda start, before, odd, after, last: start + b"".join([*before, *odd, *after]) + last,
+        _STARTS,
+        st.lists(good_event(), min_size=1, max_size=6),
+        st.one_of(st.just([]), st.lists(st.one_of(bad_event(), _NOISE), min_size=1, max_size=2)),
+        st.lists(good_event(), max_size=3),
+        st.one_of(_LASTS, lasts),
+    )
+
+
+BODIES = bodies_of(
+    _GOOD_EVENTS, _ERRORS, st.just(b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n')
 )
 
 
-@st.composite
-def cut_bodies(draw: st.DrawFn) -> list[bytes]:
+def cut_bodies(bodies: st.SearchStrategy[bytes] = BODIES) -> st.SearchStrategy[list[bytes]]:
     """Bodies in pieces: whole, byte by byte, or cut at random."""
-    body = draw(BODIES)
-    if draw(st.integers(0, 3)) == 0:
-        return [body[at : at + 1] for at in range(len(body))]
-    cuts = sorted(draw(st.lists(st.integers(0, len(body)), max_size=4)))
-    return [body[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(body)], strict=True)]
+
+    @st.composite
+    def cut_body(draw: st.DrawFn) -> list[bytes]:
+        body = draw(bodies)
+        if draw(st.integers(0, 3)) == 0:
+            return [body[at : at + 1] for at in range(len(body))]
+        cuts = sorted(draw(st.lists(st.integers(0, len(body)), max_size=4)))
+        return [body[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(body)], strict=True)]
+
+    return cut_body()
 
 
 def decode(decoder: Any, pieces: list[bytes], cut: str | None) -> list[Item]:

@@ -8,19 +8,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.providers._anthropic_streams import ANTHROPIC_BODIES
 from tests.providers._streams import cut_bodies, decode
 from tinyagent_actors import _alchemy
-from tinyagent_actors.providers._openai_decoder import OpenAIDecoder
+from tinyagent_actors.providers._dialects import dialect_of
 
 LIMITS = st.sampled_from([64 * 1024 * 1024, 64 * 1024 * 1024, 64 * 1024 * 1024, 60, 7])
 CUTS = st.sampled_from([None, "the connection broke"])
 
 
-def make(engine: str, *, think_tags: bool, event_limit: int) -> Any:
+def make(engine: str, *, think_tags: bool, event_limit: int, api: str = "openai-completions") -> Any:
     """Give the decoder of an engine."""
     if engine == "native":
-        return _alchemy.Decoder("openai-completions", think_tags=think_tags, event_limit=event_limit)
-    return OpenAIDecoder(think_tags=think_tags, event_limit=event_limit)
+        return _alchemy.Decoder(api, think_tags=think_tags, event_limit=event_limit)
+    return dialect_of(api).make_decoder(think_tags=think_tags, event_limit=event_limit)
 
 
 @pytest.mark.native
@@ -40,6 +41,29 @@ def test_splitting_changes_nothing(
 ) -> None:
     """P01, P05, P21: whole or in pieces, one byte at a time too, a body gives the same items."""
     split, whole = (make(engine, think_tags=think_tags, event_limit=limit) for _ in range(2))
+
+    assert decode(split, pieces, cut) == decode(whole, [b"".join(pieces)], cut)
+
+
+@pytest.mark.native
+@settings(max_examples=400, deadline=None)
+@given(pieces=cut_bodies(ANTHROPIC_BODIES), cut=CUTS, limit=LIMITS)
+def test_both_decoders_say_the_same_of_content_blocks(pieces: list[bytes], cut: str | None, limit: int) -> None:
+    """P75, P76, P77, P78: item by item, for `anthropic-messages`."""
+    ours, theirs = (
+        make(engine, think_tags=False, event_limit=limit, api="anthropic-messages") for engine in ("httpx", "native")
+    )
+
+    assert decode(theirs, pieces, cut) == decode(ours, pieces, cut)
+
+
+@settings(max_examples=300, deadline=None)
+@given(pieces=cut_bodies(ANTHROPIC_BODIES), cut=CUTS, limit=LIMITS)
+def test_splitting_content_blocks_changes_nothing(
+    engine: str, pieces: list[bytes], cut: str | None, limit: int
+) -> None:
+    """P01, P05, P21, P77: whole or in pieces, one byte at a time too, a body of `anthropic-messages` gives the same items."""
+    split, whole = (make(engine, think_tags=False, event_limit=limit, api="anthropic-messages") for _ in range(2))
 
     assert decode(split, pieces, cut) == decode(whole, [b"".join(pieces)], cut)
 

@@ -38,9 +38,13 @@ from tinyagent_actors.messages import (
     Usage,
     now_ms,
 )
+from tinyagent_actors.providers._block_content import text_content, thinking_content, whole_content
 from tinyagent_actors.providers._classify import classify_in_band, classify_response, error_of_finish
 from tinyagent_actors.providers._error_tables import stop_reason_of
 from tinyagent_actors.providers._items import (
+    BLOCK,
+    BLOCK_OPEN,
+    BLOCK_PIECE,
     BODY,
     CALL,
     CALL_ARGS,
@@ -61,6 +65,8 @@ from tinyagent_actors.providers._items import (
 from tinyagent_actors.providers._json_profile import MalformedJsonError, NumberText, parse_exact
 
 _RETRYABLE: Final = frozenset({"truncated", "timeout", "connection_error", "empty_response"})
+_BLOCK_KINDS: Final = {"text": TEXT, "thinking": THINKING, "tool_use": CALL_OPEN, "": BLOCK}
+"""What a block is here, by the type in its `BLOCK_OPEN`."""
 _SEEN: Final = 40
 """Characters of a raw argument text that a reason quotes."""
 
@@ -76,8 +82,8 @@ class _Block:
 
     index: int
     kind: int
+    """`TEXT`, `THINKING`, `CALL_OPEN`, or `BLOCK` for one that comes whole."""
     pieces: list[str] = attrs.field(factory=list)
-    is_open: bool = True
 
 
 @attrs.define(eq=False)
@@ -90,7 +96,10 @@ class Assembler:
     _blocks: list[_Block] = attrs.field(factory=list, init=False)
     _content: list[Content | None] = attrs.field(factory=list, init=False)
     _calls: dict[int, _Block] = attrs.field(factory=dict, init=False)
-    _finals: dict[int, tuple[str, str, str | None]] = attrs.field(factory=dict, init=False)
+    _finals: dict[int, tuple[str, str, dict[str, Any] | None]] = attrs.field(factory=dict, init=False)
+    """What is told of each call when it is complete: id, name, other members."""
+    _by_ordinal: dict[int, _Block] = attrs.field(factory=dict, init=False)
+    """Blocks of a dialect that has blocks."""
     _ids: set[str] = attrs.field(factory=set, init=False)
     _current: _Block | None = attrs.field(default=None, init=False)
     """The text or thinking that goes on."""
@@ -112,13 +121,17 @@ class Assembler:
         for kind, payload in items:
             if kind in (TEXT, THINKING):
                 self._piece(kind, payload, events)
-            elif kind == CALL_ARGS:
-                block = self._calls[payload[0]]
+            elif kind in (CALL_ARGS, BLOCK_PIECE):
+                block = (self._calls if kind == CALL_ARGS else self._by_ordinal)[payload[0]]
                 block.pieces.append(payload[1])
-                events.append(ToolCallDelta(block.index, payload[1]))
+                events.append(_DELTAS[block.kind](block.index, payload[1]))
             elif kind == CALL_OPEN:
                 self._calls[payload] = self._open(CALL_OPEN, events)
                 events.append(ToolCallStart(self._calls[payload].index))
+            elif kind == BLOCK_OPEN:
+                self._open_block(payload[0], payload[1], events)
+            elif kind == BLOCK:
+                self._close_block(payload[0], orjson.loads(payload[1]), events)
             elif kind in (END, ERROR):
                 self._finish_up(None if kind == END else payload, events)
             else:
@@ -130,7 +143,7 @@ class Assembler:
         content = [
             made if made is not None else self._close_text(block)
             for block, made in zip(self._blocks, self._content, strict=True)
-            if made is not None or block.kind != CALL_OPEN
+            if made is not None or block.kind in (TEXT, THINKING)
         ]
         return self._message(content, "aborted", None)
 
@@ -139,7 +152,8 @@ class Assembler:
         if kind == FINISH:
             self._finish = payload
         elif kind == CALL:
-            self._finals[payload[0]] = payload[1:]
+            ordinal, call_id, name, extra = payload
+            self._finals[ordinal] = (call_id, name, None if extra is None else orjson.loads(extra))
         elif kind == META:
             if payload[0] == "response_id":
                 self._response_id = payload[1]
@@ -159,7 +173,7 @@ class Assembler:
     # Blocks.
 
     def _open(self, kind: int, events: list[StreamEvent]) -> _Block:
-        if not self._is_started:
+        if not self._is_started and kind != BLOCK:
             self._is_started = True
             events.append(StreamStart())
         self._close_current(events)
@@ -173,22 +187,44 @@ class Assembler:
         if block is None or block.kind != kind:
             block = self._open(kind, events)
             self._current = block
-            events.append(TextStart(block.index) if kind == TEXT else ThinkingStart(block.index))
+            events.append(_STARTS[kind](block.index))
         block.pieces.append(text)
-        events.append(TextDelta(block.index, text) if kind == TEXT else ThinkingDelta(block.index, text))
+        events.append(_DELTAS[kind](block.index, text))
 
     def _close_current(self, events: list[StreamEvent]) -> None:
         block, self._current = self._current, None
         if block is not None:
-            made = self._content[block.index] = self._close_text(block)
-            if isinstance(made, TextContent):
-                events.append(TextEnd(block.index, made))
-            elif isinstance(made, ThinkingContent):
-                events.append(ThinkingEnd(block.index, made))
+            self._put(block, self._close_text(block), events)
+
+    def _put(self, block: _Block, made: TextContent | ThinkingContent, events: list[StreamEvent]) -> None:
+        self._content[block.index] = made
+        if isinstance(made, TextContent):
+            events.append(TextEnd(block.index, made))
+        else:
+            events.append(ThinkingEnd(block.index, made))
 
     def _close_text(self, block: _Block) -> TextContent | ThinkingContent:
         text = "".join(block.pieces)
         return TextContent(text) if block.kind == TEXT else ThinkingContent(text)
+
+    def _open_block(self, ordinal: int, kind: str, events: list[StreamEvent]) -> None:
+        block = self._by_ordinal[ordinal] = self._open(_BLOCK_KINDS[kind], events)
+        if block.kind == CALL_OPEN:
+            self._calls[ordinal] = block
+        if block.kind != BLOCK:
+            events.append(_STARTS[block.kind](block.index))
+
+    def _close_block(self, ordinal: int, members: dict[str, Any], events: list[StreamEvent]) -> None:
+        block = self._by_ordinal[ordinal]
+        if block.kind == TEXT:
+            self._put(block, text_content("".join(block.pieces), members), events)
+        elif block.kind == THINKING:
+            self._put(block, thinking_content("".join(block.pieces), members), events)
+        elif block.kind == CALL_OPEN:
+            call_id, name = members.pop("id", ""), members.pop("name", "")
+            self._finals[ordinal] = (_text(call_id), _text(name), members or None)
+        else:
+            self._content[block.index] = whole_content(members)
 
     # The end.
 
@@ -226,11 +262,10 @@ class Assembler:
         return stop_reason_of(self._finish)
 
     def _call(self, ordinal: int, block: _Block, *, is_whole: bool) -> ToolCall | InvalidToolCall:
-        call_id, name, extra = self._finals.get(ordinal, ("", "", None))
+        call_id, name, wire = self._finals.get(ordinal, ("", "", None))
         if not call_id or call_id in self._ids:
             call_id = self._fresh_id()
         self._ids.add(call_id)
-        wire = None if extra is None else orjson.loads(extra)
         raw = "".join(block.pieces)
         if not name:
             return InvalidToolCall(call_id, "", raw, "the call names no tool", wire)
@@ -274,6 +309,20 @@ class Assembler:
         )
 
 
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+_STARTS: Final[dict[int, Callable[[int], StreamEvent]]] = {
+    TEXT: TextStart,
+    THINKING: ThinkingStart,
+    CALL_OPEN: ToolCallStart,
+}
+_DELTAS: Final[dict[int, Callable[[int, str], StreamEvent]]] = {
+    TEXT: TextDelta,
+    THINKING: ThinkingDelta,
+    CALL_OPEN: ToolCallDelta,
+}
 _SENTENCES: Final = {
     "malformed_event": "an event is not JSON: {}",
     "protocol_error": "the answer is not an event stream: {}",

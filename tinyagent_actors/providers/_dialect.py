@@ -39,6 +39,16 @@ class BuildsRequest(Protocol):
     ) -> bytes: ...
 
 
+class AddsHeaders(Protocol):
+    """Gives an endpoint with the headers that a dialect wants besides."""
+
+    def __call__(self, model: Model, context: Context, options: StreamOptions, endpoint: Endpoint) -> Endpoint: ...
+
+
+def _no_headers(model: Model, context: Context, options: StreamOptions, endpoint: Endpoint) -> Endpoint:  # noqa: ARG001  # see `AddsHeaders`
+    return endpoint
+
+
 @attrs.frozen
 class Dialect:
     """One API."""
@@ -48,3 +58,4 @@ class Dialect:
     make_decoder: MakesDecoder
     has_stream_options: bool = True
     """Whether a request holds `stream_options`, which some servers refuse."""
+    add_headers: AddsHeaders = _no_headers

@@ -5,13 +5,24 @@ from __future__ import annotations
 from typing import Final
 
 from tinyagent_actors._errors import SpecError
+from tinyagent_actors.providers import _anthropic_request, _openai_request
+from tinyagent_actors.providers._anthropic_decoder import AnthropicDecoder
+from tinyagent_actors.providers._anthropic_headers import add_headers
 from tinyagent_actors.providers._dialect import Dialect
 from tinyagent_actors.providers._openai_decoder import OpenAIDecoder
-from tinyagent_actors.providers._openai_request import build_request
 
 DIALECTS: Final = {
     dialect.api: dialect
-    for dialect in (Dialect("openai-completions", build_request=build_request, make_decoder=OpenAIDecoder),)
+    for dialect in (
+        Dialect("openai-completions", build_request=_openai_request.build_request, make_decoder=OpenAIDecoder),
+        Dialect(
+            "anthropic-messages",
+            build_request=_anthropic_request.build_request,
+            make_decoder=AnthropicDecoder,
+            has_stream_options=False,
+            add_headers=add_headers,
+        ),
+    )
 }
 
 

@@ -13,6 +13,12 @@ import attrs
 
 from tinyagent_actors._errors import ProviderError, SpecError
 from tinyagent_actors.messages import Model
+from tinyagent_actors.providers._anthropic_table import (
+    ANTHROPIC_API,
+    ANTHROPIC_PROVIDERS,
+    messages_credentials,
+    messages_path,
+)
 from tinyagent_actors.providers._options import StreamOptions, check_headers, is_header_value
 from tinyagent_actors.providers._provider_table import AZURE_HOSTS, PRIVATE_SUFFIXES, PROVIDERS, ProviderFacts
 
@@ -61,14 +67,14 @@ def resolve_endpoint(model: Model, options: StreamOptions, key: str | None, envi
         SpecError: The base URL or a header is wrong, or nothing says where the provider lives.
         ProviderError: Kind `auth`: a key is needed and there is none that can be sent.
     """
-    facts = PROVIDERS.get(model.provider)
-    location = _locate(*_base_url(model, facts, environ))
+    facts = _facts_of(model)
+    location = _locate(*_base_url(model, facts, environ), model.api)
     check_headers("Model.headers", model.headers)
     headers = dict(_BASE_HEADERS)
     for given in (model.headers, options.headers or {}):
         headers.update((name.lower(), value) for name, value in given.items())
     if not any(name in headers for name in _CREDENTIAL_HEADERS):
-        headers.update(_credentials(model, facts, location, key))
+        headers.update(_credentials(model, facts, location, key, environ))
     return Endpoint(location.url, tuple(headers.items()))
 
 
@@ -85,16 +91,21 @@ async def find_key(model: Model, options: StreamOptions, environ: Mapping[str, s
         raise SpecError("StreamOptions.api_key", f"the callable gave a {type(given).__name__}, not a string")
     if given and given.strip():
         return given.strip()
-    for name in _key_names(model.provider):
+    for name in _key_names(model):
         value = environ.get(name, "").strip()
         if value:
             return value
     return None
 
 
-def _key_names(provider: str) -> tuple[str, ...]:
-    facts = PROVIDERS.get(provider)
-    return (facts.key_names if facts is not None else ()) or (f"{_variable(provider)}_API_KEY",)
+def _facts_of(model: Model) -> ProviderFacts | None:
+    facts = ANTHROPIC_PROVIDERS.get(model.provider) if model.api == ANTHROPIC_API else None
+    return facts or PROVIDERS.get(model.provider)
+
+
+def _key_names(model: Model) -> tuple[str, ...]:
+    facts = _facts_of(model)
+    return (facts.key_names if facts is not None else ()) or (f"{_variable(model.provider)}_API_KEY",)
 
 
 def _variable(provider: str) -> str:
@@ -115,10 +126,12 @@ def _base_url(model: Model, facts: ProviderFacts | None, environ: Mapping[str, s
 
 
 @lru_cache(maxsize=256)
-def _locate(base_url: str, field: str) -> _Location:
+def _locate(base_url: str, field: str, api: str) -> _Location:
     parts = _split(base_url, field)
     path = parts.path.rstrip("/")
-    if not path.endswith(_COMPLETIONS):
+    if api == ANTHROPIC_API:
+        path = messages_path(path)
+    elif not path.endswith(_COMPLETIONS):
         path += _COMPLETIONS
     host = (parts.hostname or "").lower()
     return _Location(parts._replace(path=path, fragment="").geturl(), host, is_private_host(host))
@@ -158,14 +171,18 @@ def is_private_host(host: str) -> bool:
     return not (getattr(address, "ipv4_mapped", None) or address).is_global
 
 
-def _credentials(model: Model, facts: ProviderFacts | None, location: _Location, key: str | None) -> dict[str, str]:
+def _credentials(
+    model: Model, facts: ProviderFacts | None, location: _Location, key: str | None, environ: Mapping[str, str]
+) -> dict[str, str]:
     if key is None:
         if location.is_private:
             return {}
-        names = " or ".join(_key_names(model.provider))
+        names = " or ".join(_key_names(model))
         raise ProviderError("auth", f"no key for {model.provider!r}: give StreamOptions.api_key, or set {names}")
     if not is_header_value(key):
         raise ProviderError("auth", f"the key for {model.provider!r} holds characters that a header cannot carry")
+    if model.api == ANTHROPIC_API:
+        return messages_credentials(facts, key, environ)
     by_header = (facts is not None and facts.auth == "api-key") or location.host.endswith(AZURE_HOSTS)
     # Entra tokens are JSON Web Tokens and go as Bearer even there.
     if by_header and not key.startswith("eyJ"):

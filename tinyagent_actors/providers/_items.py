@@ -34,6 +34,12 @@ BODY: Final = 13
 """`bytes`: engines only; a piece of the body of a response whose status is not 200."""
 ACTIVITY: Final = 14
 """`None`: engines only; bytes came that made no item."""
+BLOCK_OPEN: Final = 15
+"""`(int, str)`: a content block began; its ordinal, and ``text``, ``thinking``, ``tool_use`` or blank for any other type."""
+BLOCK_PIECE: Final = 16
+"""`(int, str)`: a piece of the text, the thinking or the raw argument text of that block, never empty."""
+BLOCK: Final = 17
+"""`(int, str)`: that block is complete; JSON text of its other members, or of the whole block where its type was blank."""
 
 Item: TypeAlias = tuple[int, Any]
 """A kind and its payload."""

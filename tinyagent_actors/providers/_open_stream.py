@@ -68,7 +68,7 @@ async def start_stream(model: Model, context: Context, options: StreamOptions | 
     engine = choose_engine(options.engine)
     try:
         key = await find_key(model, options, os.environ)
-        endpoint = resolve_endpoint(model, options, key, os.environ)
+        endpoint = dialect.add_headers(model, context, options, resolve_endpoint(model, options, key, os.environ))
     except ProviderError as error:
         return ProviderStream(FailedSource(error), Assembler(model), StreamClock(options.timeouts))
     return _Asking(engine, dialect, model, context, options, endpoint).stream()

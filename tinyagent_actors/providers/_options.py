@@ -159,6 +159,9 @@ class StreamOptions:
     """Seconds; a longer wait is not slept but returned as the error."""
     think_tags: bool | None = attrs.field(default=None, validator=_check_think_tags)
     """Whether `<think>` in the text is thinking. None: by provider and model."""
+    enable_prompt_caching: bool = attrs.field(default=False, validator=_instance(bool))
+    """Whether the system prompt and the newest messages of the user are marked, for a provider that caches where it is told
+    to: `anthropic-messages`, and OpenRouter. Others cache by themselves or not at all."""
     headers: Mapping[str, str] | None = attrs.field(default=None, repr=False, validator=_check_headers)
     """Sent besides the model's; they win."""
     limits: StreamLimits = attrs.field(factory=StreamLimits, validator=_instance(StreamLimits))

@@ -6,7 +6,7 @@ from typing import Final, Literal, TypeAlias
 
 import attrs
 
-AuthStyle: TypeAlias = Literal["bearer", "api-key"]
+AuthStyle: TypeAlias = Literal["bearer", "api-key", "x-api-key"]
 
 
 @attrs.frozen

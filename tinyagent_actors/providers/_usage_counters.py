@@ -17,6 +17,8 @@ _SIMPLE: Final = {"prompt": "prompt_tokens", "completion": "completion_tokens", 
 class UsageTally:
     """The last word on each counter; None is "not told"."""
 
+    _read: Callable[[dict[str, Json]], dict[str, int | float | None]] = attrs.field(factory=lambda: _told)
+    """Gives the counters of a `usage` object by the names of these fields."""
     prompt: int | None = None
     completion: int | None = None
     total: int | None = None
@@ -27,7 +29,7 @@ class UsageTally:
 
     def take(self, usage: dict[str, Json]) -> None:
         """Take a `usage` object. One that tells only zeros is a placeholder and changes nothing."""
-        told = {name: value for name, value in _told(usage).items() if value is not None}
+        told = {name: value for name, value in self._read(usage).items() if value is not None}
         if any(told.values()):
             for name, value in told.items():
                 setattr(self, name, value)

@@ -65,6 +65,12 @@ pub enum Item {
     Body(Vec<u8>),
     /// Of the hub: bytes came that made no item.
     Activity,
+    /// A content block began: `text`, `thinking`, `tool_use`, or blank for any other type.
+    BlockOpen(usize, &'static str),
+    /// A piece of the text, the thinking or the raw argument text of a block, never empty.
+    BlockPiece(usize, String),
+    /// A block is complete: canonical JSON of its other members, or of the whole block where its type was blank.
+    Block(usize, String),
 }
 
 impl Item {
@@ -87,13 +93,21 @@ impl Item {
             Self::Text(text)
             | Self::Thinking(text)
             | Self::CallArgs(_, text)
+            | Self::BlockPiece(_, text)
+            | Self::Block(_, text)
             | Self::Meta(_, text)
             | Self::Details(text)
             | Self::Finish(text)
             | Self::Error(_, text) => text.len(),
             Self::Call(call) => call.id.len() + call.name.len() + call.extra.as_deref().map_or(0, str::len),
             Self::Body(body) => body.len(),
-            Self::CallOpen(_) | Self::Usage(_) | Self::Refusal | Self::End | Self::Head(..) | Self::Activity => 0,
+            Self::CallOpen(_)
+            | Self::BlockOpen(..)
+            | Self::Usage(_)
+            | Self::Refusal
+            | Self::End
+            | Self::Head(..)
+            | Self::Activity => 0,
         }
     }
 }

@@ -92,7 +92,12 @@ impl Queue {
             (Some(Item::Text(known)), Item::Text(piece)) | (Some(Item::Thinking(known)), Item::Thinking(piece)) => {
                 (known, piece)
             }
-            (Some(Item::CallArgs(one, known)), Item::CallArgs(other, piece)) if one == other => (known, piece),
+            (Some(Item::CallArgs(one, known)), Item::CallArgs(other, piece))
+            | (Some(Item::BlockPiece(one, known)), Item::BlockPiece(other, piece))
+                if one == other =>
+            {
+                (known, piece)
+            }
             _ => return false,
         };
         let fits = known.len() + piece.len() <= MAX_MERGED;
@@ -122,6 +127,9 @@ mod tests {
             Item::CallArgs(0, "e".to_owned()),
             Item::CallArgs(0, "f".to_owned()),
             Item::CallArgs(1, "g".to_owned()),
+            Item::BlockPiece(0, "h".to_owned()),
+            Item::BlockPiece(0, "i".to_owned()),
+            Item::BlockPiece(1, "j".to_owned()),
         ]);
         let (items, cost) = queue.take();
 
@@ -133,9 +141,11 @@ mod tests {
                 text("d"),
                 Item::CallArgs(0, "ef".to_owned()),
                 Item::CallArgs(1, "g".to_owned()),
+                Item::BlockPiece(0, "hi".to_owned()),
+                Item::BlockPiece(1, "j".to_owned()),
             ]
         );
-        assert_eq!(cost, Cost { events: 5, bytes: 7 });
+        assert_eq!(cost, Cost { events: 7, bytes: 10 });
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! Dialects: what each API says in its bodies. A decoder is pure: bytes in, items out.
 
+mod anthropic;
 mod body;
 mod openai;
+mod usage;
 
 use crate::item::Item;
 
@@ -40,6 +42,7 @@ pub trait Decode: Send + Sync {
 pub fn decoder_for(api: &str, options: DecoderOptions) -> Option<Box<dyn Decode>> {
     match api {
         "openai-completions" => Some(openai::decoder(options)),
+        "anthropic-messages" => Some(anthropic::decoder(options)),
         _ => None,
     }
 }

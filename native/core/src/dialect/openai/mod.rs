@@ -12,9 +12,10 @@ use calls::CallAssembly;
 use delta::{text_of, thinking_of};
 use details::ReasoningDetails;
 use think_tags::ThinkTags;
-use usage::{is_told, take_usage};
+use usage::read;
 
 use crate::dialect::body::{BodyDecoder, Message, in_band_error};
+use crate::dialect::usage::{is_told, take_counters};
 use crate::dialect::{Decode, DecoderOptions};
 use crate::item::{Counters, Item};
 use crate::json::{Object, Value};
@@ -76,7 +77,7 @@ impl Message for State {
         }
         for object in std::iter::once(event).chain(choices.iter().copied()) {
             if let Some(usage) = object.object("usage") {
-                take_usage(&mut self.usage, usage);
+                take_counters(&mut self.usage, &read(usage));
             }
         }
         for choice in choices {

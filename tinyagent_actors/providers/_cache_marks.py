@@ -1,0 +1,34 @@
+"""Cache breakpoints: where a provider may keep what it has read, for the next request.
+
+A mark after a block says: keep all up to here. The system prompt's mark covers the tools, which come before it; those of
+the newest messages cover the conversation. From turn to turn the marks move on, and nothing else changes: a block with a mark and
+the same block without one differ in that member alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, TypeAlias
+
+MOST_MARKS: Final = 4
+"""How many a request may hold."""
+
+_MARK: Final = {"type": "ephemeral"}
+_MEMBER: Final = "cache_control"
+
+Blocks: TypeAlias = list[dict[str, Any]]
+
+
+def add_marks(places: Sequence[Blocks]) -> None:
+    """Mark the last block of each of these, unless somebody marked it already."""
+    for blocks in places:
+        if blocks:
+            blocks[-1].setdefault(_MEMBER, _MARK)
+
+
+def limit_marks(system: Blocks, messages: Sequence[Blocks]) -> None:
+    """Take away marks until no more are left than a request may hold: the system prompt's stay, then the newest."""
+    marked = [block for blocks in messages for block in blocks if _MEMBER in block]
+    room = MOST_MARKS - sum(_MEMBER in block for block in system)
+    for block in marked[: max(0, len(marked) - room)]:
+        del block[_MEMBER]
