@@ -20,10 +20,12 @@ Blocks: TypeAlias = list[dict[str, Any]]
 
 
 def add_marks(places: Sequence[Blocks]) -> None:
-    """Mark the last block of each of these, unless somebody marked it already."""
+    """Mark the last block of each of these that can be marked, unless somebody marked it already."""
     for blocks in places:
-        if blocks:
-            blocks[-1].setdefault(_MEMBER, _MARK)
+        # A mark on an empty text is refused.
+        last = next((block for block in reversed(blocks) if block.get("text") != ""), None)
+        if last is not None:
+            last.setdefault(_MEMBER, _MARK)
 
 
 def limit_marks(system: Blocks, messages: Sequence[Blocks]) -> None:

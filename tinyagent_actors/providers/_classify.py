@@ -23,6 +23,7 @@ from tinyagent_actors.providers._error_tables import (
 )
 
 _LONGEST: Final = 500
+_LONGEST_ID: Final = 80
 _FIRST_STATUS: Final = 400
 _LAST_STATUS: Final = 599
 _TOO_MANY: Final = 429
@@ -32,8 +33,8 @@ _OVERFLOW_STATUSES: Final = (400, 413)
 def classify_response(status: int, headers: Iterable[tuple[str, str]], body: bytes) -> ProviderError:
     """Give the error of a response whose status is not 200."""
     named = {name.lower(): value for name, value in headers}
-    error = _first_object(_parse(body))
-    error = error.get("error", error) if isinstance(error, Mapping) else error
+    said = _first_object(_parse(body))
+    error = said.get("error", said) if isinstance(said, Mapping) else said
     found = _classify(error, status)
     if found is None:
         kind, retryable = kind_of_status(status)
@@ -41,6 +42,9 @@ def classify_response(status: int, headers: Iterable[tuple[str, str]], body: byt
     should_retry = named.get("x-should-retry", "").strip().lower()
     if should_retry in ("true", "false"):
         found = attrs.evolve(found, retryable=should_retry == "true")
+    request = named.get("request-id") or (said.get("request_id") if isinstance(said, Mapping) else None)
+    if isinstance(request, str) and request.isprintable():
+        found = attrs.evolve(found, message=f"{found.message} (request {request[:_LONGEST_ID]})")
     return attrs.evolve(found, retry_after=retry_after_of(named))
 
 
@@ -105,6 +109,9 @@ def _classify(error: Any, status: int | None) -> ProviderError | None:
         return None
     message = _message(error, b"", status)
     words = [str(error[name]) for name in ("type", "code", "status") if isinstance(error.get(name), str | int)]
+    details = error.get("details")
+    if isinstance(details, Mapping) and isinstance(details.get("error_code"), str):
+        words.insert(0, details["error_code"])
     said = " ".join((*words, message))
     metadata = error.get("metadata")
     if is_policy(said) or (isinstance(metadata, Mapping) and metadata.get("reasons")):

@@ -47,7 +47,7 @@ _WORDS: Final[tuple[tuple[re.Pattern[str], ErrorKind, bool], ...]] = tuple(
         ),
         (r"timeout.*", "timeout", True),
         (r"server_error|api_error|internal.*", "provider_error", True),
-        (r"invalid_request_error|not_found.*", "provider_error", False),
+        (r"invalid_request_error|not_found.*|request_too_large", "provider_error", False),
     )
 )
 
@@ -76,11 +76,12 @@ _OVERFLOW: Final = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _QUOTA: Final = re.compile(
-    r"insufficient_quota|insufficient balance|insufficient credits|exceeded your current quota|billing|spend limit",
+    r"insufficient_quota|insufficient balance|insufficient credits|exceeded your current quota|billing|spend[ _]limit",
     re.IGNORECASE,
 )
 _POLICY: Final = re.compile(
-    r"content_filter|ResponsibleAIPolicyViolation|content_policy_violation|flagged", re.IGNORECASE
+    r"content_filter|ResponsibleAIPolicyViolation|content_policy_violation|flagged|blocked by content filtering",
+    re.IGNORECASE,
 )
 
 

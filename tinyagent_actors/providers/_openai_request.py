@@ -26,6 +26,7 @@ from tinyagent_actors.messages import (
     ToolResultMessage,
     UserMessage,
 )
+from tinyagent_actors.providers._cache_marks import Blocks, add_marks, limit_marks
 from tinyagent_actors.providers._call_ledger import NO_RESULT, CallLedger, SentCall
 from tinyagent_actors.providers._endpoint import Endpoint
 from tinyagent_actors.providers._options import StreamOptions
@@ -46,7 +47,10 @@ def build_request(
         with_stream_options: False for a server that refuses the member: it then tells no usage.
     """
     rules = rules_for(model, endpoint.url)
-    body: dict[str, Any] = {"model": model.id, "messages": _messages(model, context, rules), "stream": True}
+    messages = _messages(model, context, rules)
+    if options.enable_prompt_caching and model.provider == "openrouter":
+        _mark(messages)
+    body: dict[str, Any] = {"model": model.id, "messages": messages, "stream": True}
     if with_stream_options:
         body["stream_options"] = {"include_usage": True}
     limit = options.max_tokens or model.max_tokens
@@ -58,6 +62,18 @@ def build_request(
         body["tools"] = [_tool(tool) for tool in context.tools]
     body.update(rules.thinking(options.thinking or model.thinking_level, has_tools=bool(context.tools)))
     return to_json(body)
+
+
+def _mark(messages: list[dict[str, Any]]) -> None:
+    """Set cache breakpoints, which OpenRouter passes on; only a list of parts can hold one."""
+    places = {"system": list[Blocks](), "user": list[Blocks]()}
+    for message in messages:
+        if message["role"] in places and message["content"]:
+            if isinstance(message["content"], str):
+                message["content"] = [{"type": "text", "text": message["content"]}]
+            places[message["role"]].append(message["content"])
+    add_marks(places["system"] + places["user"])
+    limit_marks([part for parts in places["system"] for part in parts], places["user"])
 
 
 def _tool(tool: ToolDefinition) -> dict[str, Any]:

@@ -139,9 +139,7 @@ class ChatRequest:
     def tools(self) -> tuple[Mapping[str, Any], ...]:
         """The functions offered: objects with ``name``, ``description`` and ``parameters``."""
         tools = self.raw.get("tools")
-        functions = (
-            [tool.get("function") for tool in tools if isinstance(tool, dict)] if isinstance(tools, list) else []
-        )
+        functions = [_function(tool) for tool in tools if isinstance(tool, dict)] if isinstance(tools, list) else []
         return tuple(item for item in functions if isinstance(item, dict) and isinstance(item.get("name"), str))
 
     @property
@@ -186,6 +184,13 @@ class ChatRequest:
 
     def __repr__(self) -> str:
         return f"<ChatRequest {self.number} model={self.model!r} messages={len(self.messages)}>"
+
+
+def _function(tool: Mapping[str, Any]) -> Any:
+    """Give the function of a tool in OpenAI's shape or in Anthropic's."""
+    if "input_schema" not in tool:
+        return tool.get("function")
+    return {"name": tool.get("name"), "description": tool.get("description"), "parameters": tool["input_schema"]}
 
 
 def message_text(message: Mapping[str, Any]) -> str:

@@ -24,8 +24,9 @@ from tinyagent_actors.testing._request import ChatRequest, RecordedRequest
 from tinyagent_actors.testing._script import Reply, error_body
 from tinyagent_actors.testing._statistics import Answered, Counters, EndpointStatistics, Limits, Outcome
 from tinyagent_actors.testing._wire import Dialect, OpenAIChat
+from tinyagent_actors.testing._wire_anthropic import AnthropicMessages
 
-_DIALECTS: Final[tuple[Dialect, ...]] = (OpenAIChat(),)
+_DIALECTS: Final[tuple[Dialect, ...]] = (OpenAIChat(), AnthropicMessages())
 _MAX_ERRORS: Final = 100
 _JSON: Final = "application/json"
 _EVENTS: Final = "text/event-stream; charset=utf-8"
@@ -174,8 +175,8 @@ class Server:
             message = f"{path} takes {allowed}, not {request.method}"
             return Reply.error(405, redact_text(message), code="method_not_allowed", headers={"allow": allowed})
         if self._api_key is not None and known != "/healthz":
-            given = (request.header("authorization") or "").encode()
-            if not hmac.compare_digest(given, b"Bearer " + self._api_key.encode()):
+            given = request.header("authorization") or f"Bearer {request.header('x-api-key') or ''}"
+            if not hmac.compare_digest(given.encode(), b"Bearer " + self._api_key.encode()):
                 return Reply.error(401, "the API key is missing or wrong", code="invalid_api_key")
         return None
 
@@ -187,7 +188,7 @@ class Server:
 
     async def _complete(self, connection: HttpConnection, work: _Work, dialect: Dialect) -> None:
         try:
-            request = ChatRequest.parse(work.request)
+            request = dialect.parse(work.request)
         except ValueShapeError as error:
             body = error_body(400, redact_text(str(error)), param=error.field)
             await self._give(connection, work, Reply(status=400, body=body), None)

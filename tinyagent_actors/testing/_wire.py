@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 import attrs
 import orjson
 
-from tinyagent_actors.testing._request import ChatRequest
+from tinyagent_actors.testing._request import ChatRequest, RecordedRequest
 from tinyagent_actors.testing._script import CallSpec, Reply
 
 _CREATED: Final = 1_700_000_000
@@ -24,6 +24,14 @@ class Dialect(Protocol):
 
     def owns(self, path: str) -> bool:
         """Whether requests to that path are of this dialect."""
+        ...
+
+    def parse(self, request: RecordedRequest) -> ChatRequest:
+        """Read a body.
+
+        Raises:
+            ValueShapeError: It is not a request of this dialect; names the member.
+        """
         ...
 
     def render(self, reply: Reply, request: ChatRequest) -> list[bytes]:
@@ -38,6 +46,10 @@ class OpenAIChat:
     def owns(self, path: str) -> bool:
         """Whether the path ends in ``/chat/completions``."""
         return path.rstrip("/").endswith("/chat/completions")
+
+    def parse(self, request: RecordedRequest) -> ChatRequest:
+        """Read a body."""
+        return ChatRequest.parse(request)
 
     def render(self, reply: Reply, request: ChatRequest) -> list[bytes]:
         """Give an event a chunk where the request asks for a stream, else one completion."""
@@ -64,11 +76,13 @@ def _usage(reply: Reply, request: ChatRequest) -> Mapping[str, Any] | None:
     }
 
 
-def _call_id(call: CallSpec, index: int, request: ChatRequest) -> str:
+def call_id(call: CallSpec, index: int, request: ChatRequest) -> str:
+    """Give the id of a call: its own, or one that counts the calls of the conversation."""
     return f"call_{request.calls_before + index}" if call.id is None else call.id
 
 
-def _pieces(text: str, size: int | None) -> Iterator[str]:
+def pieces(text: str, size: int | None) -> Iterator[str]:
+    """Give a text in pieces of so many characters; None: whole."""
     step = size or len(text) or 1
     return (text[start : start + step] for start in range(0, len(text), step))
 
@@ -89,7 +103,7 @@ def _events(reply: Reply, request: ChatRequest) -> Iterator[bytes]:
 
     yield before + b'{"role":"assistant","content":""}' + after
     for member, text in ((b"reasoning_content", reply.thinking), (b"content", reply.text)):
-        for piece in _pieces(text, reply.chunk_size):
+        for piece in pieces(text, reply.chunk_size):
             yield before + b'{"' + member + b'":' + orjson.dumps(piece) + b"}" + after
     for index, call in enumerate(reply.tool_calls):
         for delta in _call_deltas(call, index, reply, request):
@@ -104,9 +118,9 @@ def _events(reply: Reply, request: ChatRequest) -> Iterator[bytes]:
 
 
 def _call_deltas(call: CallSpec, index: int, reply: Reply, request: ChatRequest) -> Iterator[dict[str, Any]]:
-    first, *rest = _pieces(call.arguments_text, reply.chunk_size) if call.arguments_text else ("",)
+    first, *rest = pieces(call.arguments_text, reply.chunk_size) if call.arguments_text else ("",)
     yield {
-        "id": _call_id(call, index, request),
+        "id": call_id(call, index, request),
         "type": "function",
         "function": {"name": call.name, "arguments": first},
     }
@@ -121,7 +135,7 @@ def _completion(reply: Reply, request: ChatRequest) -> bytes:
     if reply.tool_calls:
         message["tool_calls"] = [
             {
-                "id": _call_id(call, index, request),
+                "id": call_id(call, index, request),
                 "type": "function",
                 "function": {"name": call.name, "arguments": call.arguments_text},
             }
