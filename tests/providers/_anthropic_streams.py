@@ -10,7 +10,15 @@ _INDICES = st.sampled_from([0, 0, 0, 1, 2, Raw("0.0"), Raw("-1"), None])
 _JSON_PIECES = st.one_of(st.sampled_from(['{"a', '":1}', "{", "}", "[]", "1", "", " ", '"x"', "NaN"]), TEXTS)
 _INPUTS = st.one_of(st.just({}), st.just({"a": 1}), ODD)
 _TYPES = st.sampled_from(
-    ["text", "thinking", "tool_use", "redacted_thinking", "server_tool_use", "web_search_tool_result", "container_upload"]
+    [
+        "text",
+        "thinking",
+        "tool_use",
+        "redacted_thinking",
+        "server_tool_use",
+        "web_search_tool_result",
+        "container_upload",
+    ]
 )
 _STARTS = st.one_of(
     st.just({"type": "text", "text": ""}),

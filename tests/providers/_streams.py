@@ -174,9 +174,7 @@ def bodies_of(
     )
 
 
-BODIES = bodies_of(
-    _GOOD_EVENTS, _ERRORS, st.just(b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n')
-)
+BODIES = bodies_of(_GOOD_EVENTS, _ERRORS, st.just(b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n'))
 
 
 def cut_bodies(bodies: st.SearchStrategy[bytes] = BODIES) -> st.SearchStrategy[list[bytes]]:

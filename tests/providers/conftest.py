@@ -49,6 +49,7 @@ class Ask:
     """Asks once, and reads all of the answer: ``await ask(reply)``. Keywords are fields of `StreamOptions`."""
 
     engine: str
+    api: str = "openai-completions"
 
     async def __call__(self, reply: Reply, **options: Any) -> Answer:
         """Ask a fake endpoint that gives this reply."""
@@ -62,7 +63,7 @@ class Ask:
 
     async def url(self, url: str, **options: Any) -> Answer:
         """Ask what listens there."""
-        model = Model("any", base_url=url)
+        model = Model("any", api=self.api, base_url=url)
         with trio.fail_after(30):
             async with open_stream(model, CONTEXT, StreamOptions(engine=self.engine, **options)) as stream:  # type: ignore[arg-type]  # one of them
                 events = [event async for event in stream]
