@@ -74,7 +74,7 @@ def build_request(
     body.update(_tools(context.tools, turns))
     if system:
         body["system"] = system if "cache_control" in system[-1] else system[-1]["text"]
-    return to_json(body | {"messages": turns})
+    return to_json(body | dict(options.extra_body or {}) | {"messages": turns})
 
 
 def level_of(model: Model, options: StreamOptions) -> Any:

@@ -63,6 +63,7 @@ from tinyagent_actors.providers._items import (
     UsageCounters,
 )
 from tinyagent_actors.providers._json_profile import MalformedJsonError, NumberText, parse_exact
+from tinyagent_actors.providers._vendor_codes import vendor_of
 
 _RETRYABLE: Final = frozenset({"truncated", "timeout", "connection_error", "empty_response"})
 _BLOCK_KINDS: Final = {"text": TEXT, "thinking": THINKING, "tool_use": CALL_OPEN, "": BLOCK}
@@ -244,12 +245,12 @@ class Assembler:
 
     def _failure(self, error: tuple[str, str] | None) -> ProviderError | None:
         if error is None and self._status != 200:  # noqa: PLR2004  # the one that is none
-            return classify_response(self._status, self._headers, bytes(self._body))
+            return classify_response(self._status, self._headers, bytes(self._body), vendor_of(self._model))
         if error is None:
             return error_of_finish(self._finish)
         code, text = error
         if code == "in_band":
-            return classify_in_band(text)
+            return classify_in_band(text, vendor_of(self._model))
         if code == "event_too_large":
             text = f"one event is larger than {text} bytes"
         return ProviderError(code, _SENTENCES.get(code, "{}").format(text), retryable=code in _RETRYABLE)  # type: ignore[arg-type]  # the page's codes are kinds

@@ -21,6 +21,7 @@ from tinyagent_actors.providers._error_tables import (
     kind_of_status,
     kind_of_word,
 )
+from tinyagent_actors.providers._vendor_codes import verdict_of
 
 _LONGEST: Final = 500
 _LONGEST_ID: Final = 80
@@ -30,12 +31,12 @@ _TOO_MANY: Final = 429
 _OVERFLOW_STATUSES: Final = (400, 413)
 
 
-def classify_response(status: int, headers: Iterable[tuple[str, str]], body: bytes) -> ProviderError:
-    """Give the error of a response whose status is not 200."""
+def classify_response(status: int, headers: Iterable[tuple[str, str]], body: bytes, vendor: str = "") -> ProviderError:
+    """Give the error of a response whose status is not 200; `vendor` says whose numbers it may hold."""
     named = {name.lower(): value for name, value in headers}
     said = _first_object(_parse(body))
-    error = said.get("error", said) if isinstance(said, Mapping) else said
-    found = _classify(error, status)
+    error = (said.get("error") or said.get("base_resp") or said) if isinstance(said, Mapping) else said
+    found = _classify(error, status, vendor)
     if found is None:
         kind, retryable = kind_of_status(status)
         found = ProviderError(kind, _message(error, body, status), status, retryable=retryable)
@@ -48,12 +49,12 @@ def classify_response(status: int, headers: Iterable[tuple[str, str]], body: byt
     return attrs.evolve(found, retry_after=retry_after_of(named))
 
 
-def classify_in_band(text: str) -> ProviderError:
-    """Give the error that came inside a stream, from the canonical JSON of it."""
+def classify_in_band(text: str, vendor: str = "") -> ProviderError:
+    """Give the error that came inside a stream, from the canonical JSON of it; `vendor` says whose numbers it may hold."""
     error = _first_object(_parse(text.encode()))
     if isinstance(error, Mapping) and isinstance(error.get("error"), str | Mapping):
         error = error["error"]
-    found = _classify(error, None)
+    found = _classify(error, None, vendor)
     return found or ProviderError("provider_error", _message(error, text.encode(), None), retryable=True)
 
 
@@ -101,7 +102,7 @@ def _first_object(value: Any) -> Any:
     return value
 
 
-def _classify(error: Any, status: int | None) -> ProviderError | None:
+def _classify(error: Any, status: int | None, vendor: str) -> ProviderError | None:
     """Judge an error by what it says; None if it says nothing that is in a table."""
     if isinstance(error, str):
         error = {"message": error}
@@ -113,10 +114,13 @@ def _classify(error: Any, status: int | None) -> ProviderError | None:
     if isinstance(details, Mapping) and isinstance(details.get("error_code"), str):
         words.insert(0, details["error_code"])
     said = " ".join((*words, message))
+    code = status if status is not None else _status_of(error)
+    verdict = verdict_of(vendor, error, message, code)
+    if verdict is not None:
+        return ProviderError(verdict[0], message, code, retryable=verdict[1])
     metadata = error.get("metadata")
     if is_policy(said) or (isinstance(metadata, Mapping) and metadata.get("reasons")):
         return ProviderError("content_filter", message, status)
-    code = status if status is not None else _status_of(error)
     if is_quota(said):
         return ProviderError("rate_limited", message, status)
     if code != _TOO_MANY and (code is None or code in _OVERFLOW_STATUSES or code >= 500) and is_overflow(said):  # noqa: PLR2004  # a server's own fault

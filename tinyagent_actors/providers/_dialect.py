@@ -58,4 +58,6 @@ class Dialect:
     make_decoder: MakesDecoder
     has_stream_options: bool = True
     """Whether a request holds `stream_options`, which some servers refuse."""
+    think_tags: bool = False
+    """Whether `<think>` in the text is thinking where `StreamOptions.think_tags` does not say."""
     add_headers: AddsHeaders = _no_headers

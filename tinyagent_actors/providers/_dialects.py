@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from tinyagent_actors._errors import SpecError
@@ -9,12 +10,21 @@ from tinyagent_actors.providers import _anthropic_request, _openai_request
 from tinyagent_actors.providers._anthropic_decoder import AnthropicDecoder
 from tinyagent_actors.providers._anthropic_headers import add_headers
 from tinyagent_actors.providers._dialect import Dialect
+from tinyagent_actors.providers._minimax_request import build_minimax_request
 from tinyagent_actors.providers._openai_decoder import OpenAIDecoder
+from tinyagent_actors.providers._zai_request import build_zai_request
 
 DIALECTS: Final = {
     dialect.api: dialect
     for dialect in (
         Dialect("openai-completions", build_request=_openai_request.build_request, make_decoder=OpenAIDecoder),
+        Dialect(
+            "minimax-completions",
+            build_request=build_minimax_request,
+            make_decoder=partial(OpenAIDecoder, is_minimax=True),
+            think_tags=True,
+        ),
+        Dialect("zai-completions", build_request=build_zai_request, make_decoder=OpenAIDecoder),
         Dialect(
             "anthropic-messages",
             build_request=_anthropic_request.build_request,

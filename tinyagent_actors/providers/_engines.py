@@ -45,7 +45,8 @@ class Request:
     @property
     def think_tags(self) -> bool:
         """Whether tags in the text are thinking."""
-        return bool(self.options.think_tags)
+        asked = self.options.think_tags
+        return self.dialect.think_tags if asked is None else asked
 
 
 def open_source(engine: Engine, request: Request) -> Source:

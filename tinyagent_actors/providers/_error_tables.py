@@ -71,12 +71,13 @@ _OVERFLOW: Final = re.compile(
             r"tokens in request more than max tokens allowed",
             r"context size has been exceeded",
             r"exceeded (this )?model.s? (maximum )?context",
+            r"prompt exceeds max length",
         ]
     ),
     re.IGNORECASE | re.DOTALL,
 )
 _QUOTA: Final = re.compile(
-    r"insufficient_quota|insufficient balance|insufficient credits|exceeded your current quota|billing|spend[ _]limit",
+    r"insufficient_quota|insufficient[ _]balance|insufficient credits|exceeded your current quota|billing|spend[ _]limit",
     re.IGNORECASE,
 )
 _POLICY: Final = re.compile(
@@ -111,7 +112,7 @@ def is_policy(text: str) -> bool:
 def kind_of_status(status: int) -> tuple[ErrorKind, bool]:
     """Give kind and retryability of an HTTP status by itself."""
     match status:
-        case 401 | 403:
+        case 401 | 403 | 434:  # 434 is z.ai's: no permission for this API
             return "auth", False
         case 402:
             return "rate_limited", False

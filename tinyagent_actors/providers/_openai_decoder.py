@@ -48,12 +48,14 @@ _QUIET_CALL: Final = frozenset({"id", "index", "type", "function"})
 class OpenAIDecoder(EventDecoder):
     """Bytes in, items out. No I/O, no clock."""
 
+    is_minimax: bool = attrs.field(default=False, kw_only=True)
+    """Reasoning details may be cumulative, and tags count only until thinking comes in a member of its own."""
     _text: Channel = attrs.field(factory=Channel, init=False)
     _thinking: Channel = attrs.field(factory=Channel, init=False)
     _tags: ThinkTags | None = attrs.field(init=False)
     _calls: ToolCallAssembly = attrs.field(factory=ToolCallAssembly, init=False)
     _usage: UsageTally = attrs.field(factory=UsageTally, init=False)
-    _details: ReasoningDetails = attrs.field(factory=ReasoningDetails, init=False)
+    _details: ReasoningDetails = attrs.field(init=False)
     _untold: dict[str, str] = attrs.field(factory=_META_MEMBERS.copy, init=False)
     """The members that make `META` and have not come yet."""
     _is_refused: bool = attrs.field(default=False, init=False)
@@ -62,6 +64,7 @@ class OpenAIDecoder(EventDecoder):
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
         self._tags = ThinkTags() if self.think_tags else None
+        self._details = ReasoningDetails(is_minimax=self.is_minimax)
 
     def _take_quickly(self, data: bytes) -> bool:
         """Take an event if it is a plain one; give whether it was."""
@@ -97,12 +100,11 @@ class OpenAIDecoder(EventDecoder):
             if calls:
                 return not text and not thinking and self._take_quick_call(calls)
         self._object_seen = True
-        if delta:
-            self._delta_seen = True
         if thinking:
             self._emit_thinking(thinking)
         if text:
             self._emit_text(text)
+        self._delta_seen = self._delta_seen or bool(thinking or text)
         return True
 
     def _take_quick_call(self, calls: Any) -> bool:
@@ -143,34 +145,32 @@ class OpenAIDecoder(EventDecoder):
 
     def _take_choice(self, choice: dict[str, Json]) -> None:
         delta = choice.get("delta")
-        if not isinstance(delta, dict):
-            delta = None if self._delta_seen else choice.get("message")
-        elif delta:
-            self._delta_seen = True
         if isinstance(delta, dict):
-            self._take_delta(delta)
+            self._delta_seen |= self._take_delta(delta)
+        elif not self._delta_seen and isinstance(message := choice.get("message"), dict):
+            self._take_delta(message)
         reason = choice.get("finish_reason")
         if is_text(reason) and reason and settle(reason) != self._finish:
             self._finish = settle(reason)
             self._items.append((FINISH, self._finish))
 
-    def _take_delta(self, delta: dict[str, Json]) -> None:
+    def _take_delta(self, delta: dict[str, Json]) -> bool:
+        """Take a delta; give whether it said anything."""
         content = delta.get("content")
-        details = delta.get("reasoning_details")
-        self._give_thinking(_thinking_of(delta, content, details))
-        if isinstance(details, list):
-            self._details.take(details)
-        self._give_text(_text_of(content))
-        refusal = delta.get("refusal")
-        if is_text(refusal) and refusal:
+        detailed = self._details.take(_objects(delta.get("reasoning_details")))
+        thinking, text = _thinking_of(delta, content) or detailed, _text_of(content)
+        self._give_thinking(thinking)
+        self._give_text(text)
+        refusal = _string(delta.get("refusal"))
+        if refusal:
             self._give_refusal(refusal)
-        calls = delta.get("tool_calls")
-        for entry in calls if isinstance(calls, list) else ():
-            if isinstance(entry, dict):
-                self._take_call(entry)
+        calls = _objects(delta.get("tool_calls"))
         function = delta.get("function_call")
         if isinstance(function, dict):
-            self._take_call({"function": function})
+            calls.append({"function": function})
+        for entry in calls:
+            self._take_call(entry)
+        return bool(thinking or text or refusal or calls)
 
     def _take_call(self, entry: dict[str, Json]) -> None:
         call = self._calls.locate(entry)
@@ -208,6 +208,7 @@ class OpenAIDecoder(EventDecoder):
     def _give_arguments(self, call: CallInProgress, piece: str) -> None:
         settled = call.arguments.push(piece) if piece else ""
         if settled:
+            call.scan.push(settled)
             self._release_thinking()
             self._release_text()
             self._release_tags()
@@ -221,6 +222,8 @@ class OpenAIDecoder(EventDecoder):
 
     def _emit_thinking(self, text: str) -> None:
         self._release_tags()
+        if self.is_minimax:
+            self._tags = None
         self._items.append((THINKING, text))
 
     def _release_text(self) -> None:
@@ -254,10 +257,14 @@ class OpenAIDecoder(EventDecoder):
 
 def _only_choice(get: Any) -> dict[str, Any] | None:
     """Give the one choice of an event that says nothing else, given the event's `get`."""
-    choices = get("choices")
-    if type(choices) is not list or len(choices) != 1 or get("usage") is not None or get("error") is not None:
+    choices, usage, base = get("choices"), get("usage"), get("base_resp")
+    if type(choices) is not list or len(choices) != 1 or get("error") is not None:
         return None
-    if get("object") == "error" or get("type") == "error" or get("base_resp") is not None:
+    if usage is not None and (type(usage) is not dict or any(usage.values())):
+        return None
+    if base is not None and (type(base) is not dict or base.get("status_code") != 0):
+        return None
+    if get("object") == "error" or get("type") == "error":
         return None
     choice = choices[0]
     if type(choice) is not dict:
@@ -278,24 +285,17 @@ def _counts(choice: Json) -> bool:
     return isinstance(choice, dict) and (choice.get("index") is None or is_zero(choice.get("index")))
 
 
-def _thinking_of(delta: dict[str, Json], content: Json, details: Json) -> str:
+def _thinking_of(delta: dict[str, Json], content: Json) -> str:
     for member in _THINKING_MEMBERS:
         value = delta.get(member)
         if is_text(value) and value:
             return value
-    parts = "".join(_thought(part) for part in _objects(content) if part.get("type") == "thinking")
-    return parts or "".join(_detail_text(detail) for detail in _objects(details))
+    return "".join(_thought(part) for part in _objects(content) if part.get("type") == "thinking")
 
 
 def _thought(part: dict[str, Json]) -> str:
     value = part.get("thinking")
     return value if is_text(value) else "".join(_string(inner.get("text")) for inner in _objects(value))
-
-
-def _detail_text(detail: dict[str, Json]) -> str:
-    if detail.get("type") == "reasoning.text":
-        return _string(detail.get("text"))
-    return _string(detail.get("summary")) if detail.get("type") == "reasoning.summary" else ""
 
 
 def _text_of(content: Json) -> str:

@@ -7,6 +7,7 @@ known fields goes back to that maker only, and nothing in history can make a req
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import attrs
@@ -31,6 +32,7 @@ from tinyagent_actors.providers._call_ledger import NO_RESULT, CallLedger, SentC
 from tinyagent_actors.providers._endpoint import Endpoint
 from tinyagent_actors.providers._options import StreamOptions
 from tinyagent_actors.providers._provider_rules import ProviderRules, rules_for
+from tinyagent_actors.providers._replay import Replay
 from tinyagent_actors.providers._request_json import to_json
 
 
@@ -47,7 +49,32 @@ def build_request(
         with_stream_options: False for a server that refuses the member: it then tells no usage.
     """
     rules = rules_for(model, endpoint.url)
-    messages = _messages(model, context, rules)
+    body = build_body(model, context, options, rules, with_stream_options=with_stream_options)
+    body.update(rules.thinking(options.thinking or model.thinking_level, has_tools=bool(context.tools)))
+    return to_json(body | dict(options.extra_body or {}))
+
+
+def build_body(
+    model: Model,
+    context: Context,
+    options: StreamOptions,
+    rules: ProviderRules,
+    *,
+    with_stream_options: bool,
+    replay: Replay | None = None,
+) -> dict[str, Any]:
+    """Give what the dialects of this family have in common: all but how thinking is asked for.
+
+    Args:
+        model: Whom.
+        context: What.
+        options: How.
+        rules: What this provider does differently.
+        with_stream_options: False for a server that refuses the member.
+        replay: What goes back of a message's thinking; None: as the rules say.
+    """
+    replay = replay or partial(_thinking, rules=rules)
+    messages = _messages(model, context, rules, replay)
     if options.enable_prompt_caching and model.provider == "openrouter":
         _mark(messages)
     body: dict[str, Any] = {"model": model.id, "messages": messages, "stream": True}
@@ -60,8 +87,7 @@ def build_request(
         body["temperature"] = options.temperature
     if context.tools:
         body["tools"] = [_tool(tool) for tool in context.tools]
-    body.update(rules.thinking(options.thinking or model.thinking_level, has_tools=bool(context.tools)))
-    return to_json(body)
+    return body
 
 
 def _mark(messages: list[dict[str, Any]]) -> None:
@@ -83,11 +109,11 @@ def _tool(tool: ToolDefinition) -> dict[str, Any]:
     }
 
 
-def _messages(model: Model, context: Context, rules: ProviderRules) -> list[dict[str, Any]]:
+def _messages(model: Model, context: Context, rules: ProviderRules, replay: Replay) -> list[dict[str, Any]]:
     rendered: list[dict[str, Any]] = []
     if context.system_prompt:
         rendered.append({"role": rules.system_role, "content": context.system_prompt})
-    conversation = _Conversation(model, rules)
+    conversation = _Conversation(model, rules, replay)
     for message in context.messages:
         rendered += conversation.render(message)
     return rendered + conversation.close()
@@ -99,6 +125,7 @@ class _Conversation:
 
     _model: Model
     _rules: ProviderRules
+    _replay: Replay
     _images: list[ImageContent] = attrs.field(factory=list, init=False)
     """Images of tool results, which a message of the user carries after them."""
     _ledger: CallLedger = attrs.field(init=False)
@@ -154,7 +181,8 @@ class _Conversation:
         rendered: dict[str, Any] = {"role": "assistant", "content": text}
         if calls:
             rendered["tool_calls"] = calls
-        rendered.update(_thinking(message.content, self._rules, is_maker=is_maker, has_calls=bool(calls)))
+        if is_maker:
+            rendered.update(self._replay(message.content, has_calls=bool(calls)))
         return [rendered]
 
     def _call(self, call: ToolCall | InvalidToolCall, *, is_maker: bool) -> dict[str, Any]:
@@ -164,10 +192,7 @@ class _Conversation:
         return {**extra, "id": sent.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
 
 
-def _thinking(content: Sequence[Content], rules: ProviderRules, *, is_maker: bool, has_calls: bool) -> dict[str, Any]:
-    """Give what goes back of the thinking: whole, and only to its maker."""
-    if not is_maker:
-        return {}
+def _thinking(content: Sequence[Content], *, has_calls: bool, rules: ProviderRules) -> dict[str, Any]:
     blocks = [block for block in content if isinstance(block, ThinkingContent)]
     for block in blocks:
         if block.wire and "reasoning_details" in block.wire:

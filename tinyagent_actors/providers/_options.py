@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Literal, TypeAlias
@@ -19,6 +20,9 @@ ApiKey: TypeAlias = str | Callable[[str], "str | Awaitable[str | None] | None"]
 _FORBIDDEN_HEADERS: Final = frozenset(
     {"host", "content-length", "transfer-encoding", "connection", "accept-encoding", "content-type"}
 )
+
+_OWN_MEMBERS: Final = frozenset({"model", "messages", "stream", "stream_options", "tools"})
+"""Members of a body that say what is asked, not how."""
 
 
 def _seconds(instance: attrs.AttrsInstance, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -128,6 +132,19 @@ def _check_headers(_: StreamOptions, __: attrs.Attribute[Any], value: Mapping[st
     check_headers("StreamOptions.headers", value)
 
 
+def _check_extra_body(_: StreamOptions, __: attrs.Attribute[Any], value: object) -> None:
+    if value is None:
+        return
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        raise SpecError("StreamOptions.extra_body", "must be an object, or None")
+    for name in _OWN_MEMBERS & value.keys():
+        raise SpecError(f"StreamOptions.extra_body[{name!r}]", "is set by the dialect")
+    try:
+        json.dumps(dict(value))
+    except (TypeError, ValueError) as error:
+        raise SpecError("StreamOptions.extra_body", f"cannot be written as JSON: {error}") from None
+
+
 def is_header_value(text: str) -> bool:
     """Whether a header can carry `text`: visible ASCII, spaces and tabs inside."""
     return text == text.strip() and all(character == "\t" or " " <= character <= "~" for character in text)
@@ -164,4 +181,6 @@ class StreamOptions:
     to: `anthropic-messages`, and OpenRouter. Others cache by themselves or not at all."""
     headers: Mapping[str, str] | None = attrs.field(default=None, repr=False, validator=_check_headers)
     """Sent besides the model's; they win."""
+    extra_body: Mapping[str, Any] | None = attrs.field(default=None, validator=_check_extra_body)
+    """Members of the request body, as the provider names them; they win over what these options amount to."""
     limits: StreamLimits = attrs.field(factory=StreamLimits, validator=_instance(StreamLimits))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import attrs
@@ -10,6 +11,34 @@ from tinyagent_actors.providers._json_profile import Json, canonical, counter, i
 from tinyagent_actors.providers._surrogates import Channel, settle
 
 _KNOWN: Final = frozenset({"id", "index", "type", "function"})
+_MARKS: Final = re.compile(r'\\.|["{}]', re.DOTALL)
+
+
+@attrs.define(eq=False)
+class ObjectScan:
+    """Whether pieces of a text amount to an object. They are looked at only when somebody asks, and each once."""
+
+    _unread: list[str] = attrs.field(factory=list, init=False)
+    _depth: int = attrs.field(default=0, init=False)
+    _is_in_string: bool = attrs.field(default=False, init=False)
+    _has_begun: bool = attrs.field(default=False, init=False)
+
+    def push(self, piece: str) -> None:
+        """Take a piece."""
+        self._unread.append(piece)
+
+    def is_whole(self) -> bool:
+        """Whether every brace that was opened is closed, and there was one."""
+        text = "".join(self._unread)
+        is_cut = (len(text) - len(text.rstrip("\\"))) % 2
+        self._unread = ["\\"] if is_cut else []
+        for mark in _MARKS.findall(text[: len(text) - is_cut]):
+            if mark == '"':
+                self._is_in_string = not self._is_in_string
+            elif mark in "{}" and not self._is_in_string:
+                self._depth += 1 if mark == "{" else -1
+                self._has_begun = True
+        return self._has_begun and self._depth == 0 and not self._is_in_string
 
 
 @attrs.define(eq=False)
@@ -18,8 +47,12 @@ class CallInProgress:
 
     ordinal: int
     id: str
+    index: int | None
+    """Where it was opened."""
     name: str = ""
     arguments: Channel = attrs.field(factory=Channel)
+    scan: ObjectScan = attrs.field(factory=ObjectScan)
+    """What came of the arguments."""
     extra: dict[str, Json] = attrs.field(factory=dict)
     """Members that we do not know."""
 
@@ -55,6 +88,8 @@ class ToolCallAssembly:
         index = counter(entry.get("index"))
         if is_text(identity) and identity:
             call = self._by_id.get(settle(identity))
+            if call is not None and _is_another(call, index, entry):
+                call = None
         elif index is not None:
             call = self._by_index.get(index)
         else:
@@ -72,12 +107,21 @@ class ToolCallAssembly:
     def open(self, entry: dict[str, Json]) -> CallInProgress:
         """Open the call of an entry."""
         identity = entry.get("id")
-        call = CallInProgress(len(self.calls), settle(identity) if is_text(identity) else "")
+        index = counter(entry.get("index"))
+        call = CallInProgress(len(self.calls), settle(identity) if is_text(identity) else "", index)
         self.calls.append(call)
         if call.id:
             self._by_id[call.id] = call
-        index = counter(entry.get("index"))
         if index is not None:
             self._by_index[index] = call
         self._touched = call
         return call
+
+
+def _is_another(call: CallInProgress, index: int | None, entry: dict[str, Json]) -> bool:
+    """Whether an entry with a call's id is a call of its own: one that is named at another index when that call is whole."""
+    if index is None or call.index is None or index == call.index:
+        return False
+    function = entry.get("function")
+    name = function.get("name") if isinstance(function, dict) else None
+    return is_text(name) and bool(name) and call.scan.is_whole()

@@ -41,7 +41,8 @@ pub trait Decode: Send + Sync {
 #[must_use]
 pub fn decoder_for(api: &str, options: DecoderOptions) -> Option<Box<dyn Decode>> {
     match api {
-        "openai-completions" => Some(openai::decoder(options)),
+        "openai-completions" | "zai-completions" => Some(openai::decoder(options, false)),
+        "minimax-completions" => Some(openai::decoder(options, true)),
         "anthropic-messages" => Some(anthropic::decoder(options)),
         _ => None,
     }

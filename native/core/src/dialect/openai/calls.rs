@@ -8,12 +8,47 @@ use crate::text::{Channel, settle};
 
 const KNOWN: [&[u8]; 4] = [b"id", b"index", b"type", b"function"];
 
+/// Whether pieces of a text amount to an object: every brace that was opened is closed, and there was one.
+#[derive(Debug, Default)]
+pub(super) struct ObjectScan {
+    depth: i64,
+    is_in_string: bool,
+    is_escaped: bool,
+    has_begun: bool,
+}
+
+impl ObjectScan {
+    /// Take a piece.
+    pub(super) fn push(&mut self, piece: &str) {
+        for byte in piece.bytes() {
+            match byte {
+                _ if self.is_escaped => self.is_escaped = false,
+                b'\\' => self.is_escaped = true,
+                b'"' => self.is_in_string = !self.is_in_string,
+                b'{' | b'}' if !self.is_in_string => {
+                    self.depth += if byte == b'{' { 1 } else { -1 };
+                    self.has_begun = true;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn is_whole(&self) -> bool {
+        self.has_begun && self.depth == 0 && !self.is_in_string
+    }
+}
+
 /// What was told of one call so far.
 #[derive(Debug, Default)]
 pub(super) struct CallInProgress {
     id: String,
+    /// Where it was opened.
+    index: Option<u64>,
     name: String,
     pub(super) arguments: Channel,
+    /// What came of the arguments.
+    pub(super) scan: ObjectScan,
     /// The members that we do not know, their values in canonical JSON.
     extra: Vec<(Vec<u8>, String)>,
 }
@@ -72,7 +107,10 @@ impl CallAssembly {
         let id = entry.text("id").map(settle);
         let index = entry.counter("index");
         let known = match (&id, index) {
-            (Some(id), _) => self.by_id.get(&**id).copied(),
+            (Some(id), _) => {
+                let known = self.by_id.get(&**id).copied();
+                known.filter(|&known| !is_another(&self.calls[known], index, entry))
+            }
             (None, Some(index)) => self.by_index.get(&index).copied(),
             (None, None) => self.touched,
         };
@@ -87,6 +125,7 @@ impl CallAssembly {
             }
             self.calls.push(CallInProgress {
                 id,
+                index,
                 ..CallInProgress::default()
             });
         }
@@ -109,4 +148,15 @@ impl CallAssembly {
         let calls = std::mem::take(&mut self.calls);
         calls.into_iter().enumerate().map(|(ordinal, call)| call.told(ordinal))
     }
+}
+
+/// Whether an entry with a call's id is a call of its own: one that is named at another index when that call is whole.
+fn is_another(call: &CallInProgress, index: Option<u64>, entry: &Object<'_>) -> bool {
+    let is_elsewhere = index.is_some() && call.index.is_some() && index != call.index;
+    let has_name = || {
+        entry
+            .object("function")
+            .is_some_and(|function| function.text("name").is_some())
+    };
+    is_elsewhere && has_name() && call.scan.is_whole()
 }

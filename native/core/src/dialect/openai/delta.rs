@@ -6,7 +6,7 @@ use crate::json::{Object, Value, Wide};
 
 const THINKING_MEMBERS: [&str; 3] = ["reasoning_content", "reasoning", "reasoning_text"];
 
-/// Give the thinking of a delta.
+/// Give the thinking of a delta, other than in its reasoning details.
 pub(super) fn thinking_of<'a>(delta: &'a Object<'_>) -> Wide<'a> {
     let direct = THINKING_MEMBERS.iter().find_map(|name| delta.text(name));
     if let Some(text) = direct {
@@ -16,15 +16,6 @@ pub(super) fn thinking_of<'a>(delta: &'a Object<'_>) -> Wide<'a> {
     for part in delta.get("content").into_iter().flat_map(Value::objects) {
         if is_type(part, b"thinking") {
             add_thought(part.get("thinking"), &mut thinking);
-        }
-    }
-    if thinking.is_empty() {
-        for detail in delta.get("reasoning_details").into_iter().flat_map(Value::objects) {
-            if is_type(detail, b"reasoning.text") {
-                thinking.extend_from_slice(detail.text("text").unwrap_or_default());
-            } else if is_type(detail, b"reasoning.summary") {
-                thinking.extend_from_slice(detail.text("summary").unwrap_or_default());
-            }
         }
     }
     Cow::Owned(thinking)

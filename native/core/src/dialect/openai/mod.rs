@@ -22,9 +22,13 @@ use crate::json::{Object, Value};
 use crate::text::{Channel, settle};
 
 /// Make the decoder of one body.
-pub(super) fn decoder(options: DecoderOptions) -> Box<dyn Decode> {
+///
+/// `is_minimax`: reasoning details may be cumulative, and tags count only until thinking comes in a member of its own.
+pub(super) fn decoder(options: DecoderOptions, is_minimax: bool) -> Box<dyn Decode> {
     let state = State {
         tags: options.think_tags.then(ThinkTags::default),
+        details: ReasoningDetails::new(is_minimax),
+        is_minimax,
         ..State::default()
     };
     Box::new(BodyDecoder::new(state, options.event_limit))
@@ -42,6 +46,7 @@ struct State {
     details: ReasoningDetails,
     finish: String,
     told: Told,
+    is_minimax: bool,
 }
 
 /// What was seen once and is not said again.
@@ -51,7 +56,7 @@ struct Told {
     id: bool,
     model: bool,
     refusal: bool,
-    /// A delta that is not empty.
+    /// A delta that said something.
     delta: bool,
 }
 
@@ -113,14 +118,10 @@ impl Message for State {
 
 impl State {
     fn take_choice(&mut self, choice: &Object<'_>) {
-        let mut delta = choice.object("delta");
-        match delta {
-            Some(delta) => self.told.delta |= !delta.is_empty(),
-            None if self.told.delta => {}
-            None => delta = choice.object("message"),
-        }
-        if let Some(delta) = delta {
-            self.take_delta(delta);
+        if let Some(delta) = choice.object("delta") {
+            self.told.delta |= self.take_delta(delta);
+        } else if let Some(message) = choice.object("message").filter(|_| !self.told.delta) {
+            self.take_delta(message);
         }
         if let Some(reason) = choice.text("finish_reason").map(settle) {
             if reason != self.finish {
@@ -130,13 +131,20 @@ impl State {
         }
     }
 
-    fn take_delta(&mut self, delta: &Object<'_>) {
-        self.give_thinking(&thinking_of(delta));
-        for detail in delta.get("reasoning_details").into_iter().flat_map(Value::objects) {
-            self.details.take(detail);
+    /// Take a delta; give whether it said anything.
+    fn take_delta(&mut self, delta: &Object<'_>) -> bool {
+        let mut thinking = thinking_of(delta);
+        let details = delta.get("reasoning_details").into_iter().flat_map(Value::objects);
+        let detailed = self.details.take(details);
+        if thinking.is_empty() {
+            thinking = detailed.into();
         }
-        self.give_text(&text_of(delta));
+        let text = text_of(delta);
+        let mut has_said = !thinking.is_empty() || !text.is_empty();
+        self.give_thinking(&thinking);
+        self.give_text(&text);
         if let Some(words) = delta.text("refusal") {
+            has_said = true;
             self.release_tags();
             self.give_text(words);
             if !std::mem::replace(&mut self.told.refusal, true) {
@@ -144,11 +152,14 @@ impl State {
             }
         }
         for entry in delta.get("tool_calls").into_iter().flat_map(Value::objects) {
+            has_said = true;
             self.take_call(entry, entry.object("function"));
         }
         if let Some(function) = delta.object("function_call") {
+            has_said = true;
             self.take_call(&Object::default(), Some(function));
         }
+        has_said
     }
 
     fn take_call(&mut self, entry: &Object<'_>, function: Option<&Object<'_>>) {
@@ -196,8 +207,10 @@ impl State {
         if piece.is_empty() {
             return;
         }
-        let settled = self.calls.call(ordinal).arguments.push(piece);
+        let call = self.calls.call(ordinal);
+        let settled = call.arguments.push(piece);
         if !settled.is_empty() {
+            call.scan.push(&settled);
             self.release_thinking();
             self.release_text();
             self.release_tags();
@@ -214,6 +227,9 @@ impl State {
 
     fn emit_thinking(&mut self, text: String) {
         self.release_tags();
+        if self.is_minimax {
+            self.tags = None;
+        }
         self.items.push(Item::Thinking(text));
     }
 
