@@ -54,19 +54,26 @@ _DETAILS = st.lists(
     }),
     max_size=3,
 )  # fmt: skip
+_GROWING_DETAILS = st.lists(
+    maybe({"text": st.sampled_from(["a", "ab", "abc", "abcab", "é", "éa"]), "index": st.integers(0, 1)}),
+    min_size=1,
+    max_size=2,
+)
 _IDS = st.one_of(st.sampled_from(["", "call_0", "call_1", "call_2"]), HALVES)
-_FUNCTIONS = maybe({"name": st.sampled_from(["look", "lo", "ok", ""]), "arguments": TEXTS})
+_ARGUMENTS = st.one_of(TEXTS, st.sampled_from(["{}", "{", "}", '{"a":', '"}"', '"}', "\\", '\\"', '{"a":{}}']))
+_FUNCTIONS = maybe({"name": st.sampled_from(["look", "lo", "ok", ""]), "arguments": _ARGUMENTS})
 _CALLS = st.lists(
     maybe({"id": _IDS, "index": NUMBERS, "type": st.just("function"), "function": _FUNCTIONS, "extra_content": ODD}),
     max_size=3,
 )
 _PLAIN_CALL = st.fixed_dictionaries({
     "index": st.integers(0, 1),
-    "function": st.fixed_dictionaries({"arguments": TEXTS}),
+    "function": st.fixed_dictionaries({"arguments": _ARGUMENTS}),
 })  # fmt: skip
 _DELTAS = st.one_of(
     st.fixed_dictionaries({"content": TEXTS}),
     st.fixed_dictionaries({"reasoning_content": TEXTS}),
+    st.fixed_dictionaries({"reasoning_details": _GROWING_DETAILS}, optional={"content": TEXTS}),
     st.fixed_dictionaries({"tool_calls": st.lists(_PLAIN_CALL, min_size=1, max_size=1)}),
     maybe({
         "role": st.just("assistant"), "content": st.one_of(TEXTS, _PARTS), "reasoning_content": TEXTS, "reasoning": TEXTS,
@@ -90,8 +97,11 @@ _CHOICES = st.one_of(
 )  # fmt: skip
 _GOOD_EVENTS = st.fixed_dictionaries(
     {"choices": st.lists(_CHOICES, max_size=2)},
-    optional={"id": TEXTS, "model": TEXTS, "object": st.just("chat.completion.chunk"), **_RARELY},
-)
+    optional={
+        "id": TEXTS, "model": TEXTS, "object": st.just("chat.completion.chunk"), **_RARELY,
+        "base_resp": st.sampled_from([None, {}, {"status_code": Raw("0")}, {"status_code": Raw("0.0")}, {"status_code": ""}]),
+    },
+)  # fmt: skip
 _ERRORS = st.one_of(
     st.fixed_dictionaries({"error": ODD}, optional={"choices": st.lists(_CHOICES, max_size=1)}),
     maybe({"object": st.just("error"), "type": st.just("error"), "message": TEXTS}),

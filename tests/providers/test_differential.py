@@ -13,6 +13,7 @@ from tests.providers._streams import cut_bodies, decode
 from tinyagent_actors import _alchemy
 from tinyagent_actors.providers._dialects import dialect_of
 
+APIS = ("openai-completions", "minimax-completions", "zai-completions")
 LIMITS = st.sampled_from([64 * 1024 * 1024, 64 * 1024 * 1024, 64 * 1024 * 1024, 60, 7])
 CUTS = st.sampled_from([None, "the connection broke"])
 
@@ -25,22 +26,26 @@ def make(engine: str, *, think_tags: bool, event_limit: int, api: str = "openai-
 
 
 @pytest.mark.native
+@pytest.mark.parametrize("api", APIS)
 @settings(max_examples=400, deadline=None)
 @given(pieces=cut_bodies(), cut=CUTS, think_tags=st.booleans(), limit=LIMITS)
-def test_both_decoders_say_the_same(pieces: list[bytes], cut: str | None, limit: int, *, think_tags: bool) -> None:
+def test_both_decoders_say_the_same(
+    api: str, pieces: list[bytes], cut: str | None, limit: int, *, think_tags: bool
+) -> None:
     """Item by item: kinds, payloads, order."""
-    ours, theirs = (make(engine, think_tags=think_tags, event_limit=limit) for engine in ("httpx", "native"))
+    ours, theirs = (make(engine, think_tags=think_tags, event_limit=limit, api=api) for engine in ("httpx", "native"))
 
     assert decode(theirs, pieces, cut) == decode(ours, pieces, cut)
 
 
+@pytest.mark.parametrize("api", ["openai-completions", "minimax-completions"])
 @settings(max_examples=300, deadline=None)
 @given(pieces=cut_bodies(), cut=CUTS, think_tags=st.booleans(), limit=LIMITS)
 def test_splitting_changes_nothing(
-    engine: str, pieces: list[bytes], cut: str | None, limit: int, *, think_tags: bool
+    engine: str, api: str, pieces: list[bytes], cut: str | None, limit: int, *, think_tags: bool
 ) -> None:
     """P01, P05, P21: whole or in pieces, one byte at a time too, a body gives the same items."""
-    split, whole = (make(engine, think_tags=think_tags, event_limit=limit) for _ in range(2))
+    split, whole = (make(engine, think_tags=think_tags, event_limit=limit, api=api) for _ in range(2))
 
     assert decode(split, pieces, cut) == decode(whole, [b"".join(pieces)], cut)
 
