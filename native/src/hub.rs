@@ -1,6 +1,7 @@
 //! The hub, as Python sees it. Every call is short but `next_batch`, which waits without the interpreter.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,7 +10,7 @@ use pyo3::types::PyList;
 use tinyagent_core::DecoderOptions;
 use tinyagent_core::dialect::decoder_for;
 use tinyagent_core::hub::{Cost, Hub as CoreHub, StreamRequest};
-use tinyagent_core::transport::Request;
+use tinyagent_core::transport::{Request, Route};
 
 use crate::convert::to_list;
 use crate::error::Failure;
@@ -32,7 +33,8 @@ impl Hub {
 
     /// Start a stream; give its number. Never waits.
     #[pyo3(signature = (
-        url, headers, body, *, api, think_tags = false, event_limit = 67_108_864, connect_timeout = None
+        url, headers, body, *, api, think_tags = false, event_limit = 67_108_864, connect_timeout = None,
+        proxy = None, roots = None
     ))]
     #[allow(
         clippy::too_many_arguments,
@@ -48,6 +50,8 @@ impl Hub {
         think_tags: bool,
         event_limit: usize,
         connect_timeout: Option<f64>,
+        proxy: Option<String>,
+        roots: Option<Vec<PathBuf>>,
     ) -> PyResult<u64> {
         let options = DecoderOptions {
             think_tags,
@@ -56,6 +60,7 @@ impl Hub {
         let decoder = decoder_for(api, options).ok_or_else(|| Failure::UnknownApi(api.to_owned()))?;
         let limit = connect_timeout.map(seconds);
         let request = Request::new(url, &headers, Bytes::copy_from_slice(body), limit).map_err(Failure::from)?;
+        let request = request.by(Route { proxy, roots });
         let opened = self.inner.open(StreamRequest { request, decoder });
         Ok(opened.map_err(Failure::from)?)
     }
@@ -77,6 +82,12 @@ impl Hub {
     fn release(&self, stream: u64, events: usize, size: usize) -> PyResult<()> {
         let released = self.inner.release(stream, Cost { events, bytes: size });
         Ok(released.map_err(Failure::from)?)
+    }
+
+    /// Seconds since the request was written, or since its writing began; None without a connection.
+    fn request_age(&self, stream: u64) -> PyResult<Option<f64>> {
+        let age = self.inner.request_age(stream).map_err(Failure::from)?;
+        Ok(age.map(|age| age.as_secs_f64()))
     }
 
     /// Read no more of a stream and let go what is held, as after a cut; its last items still come.

@@ -1,5 +1,7 @@
 """The compiled engine. `docs/explanation/engine-boundary.md` says what crosses here."""
 
+from collections.abc import Sequence
+from os import PathLike
 from typing import Any, Final, TypeAlias, final
 
 __all__: Final = ["Decoder", "Hub"]
@@ -35,10 +37,10 @@ class Hub:
     """
 
     def __new__(cls) -> Hub:
-        """Make a hub. Proxies are those that the environment names now, and none for this machine.
+        """Make a hub.
 
         Raises:
-            RuntimeError: There is no thread, or no certificate to be had.
+            RuntimeError: There is no thread to be had.
         """
 
     def open(
@@ -51,6 +53,8 @@ class Hub:
         think_tags: bool = False,
         event_limit: int = 67_108_864,
         connect_timeout: float | None = None,
+        proxy: str | None = None,
+        roots: Sequence[str | PathLike[str]] | None = None,
     ) -> int:
         """Send a POST request; give the number of its stream.
 
@@ -62,6 +66,8 @@ class Hub:
             think_tags: Whether `<think>` in the text is thinking.
             event_limit: Bytes of one event.
             connect_timeout: Seconds until there must be a connection; None for no limit.
+            proxy: The URL of a proxy; None: straight. Nothing of the environment is read.
+            roots: Files and folders with the certificates that are trusted, and no others; None: the system's.
 
         Raises:
             ValueError: The URL, a header or the dialect cannot be used; the text holds no value of theirs.
@@ -77,6 +83,12 @@ class Hub:
         Returns:
             An entry for each stream that has anything: its number, its items, and what they cost in events and in bytes.
             None once the hub is closed.
+        """
+
+    def request_age(self, stream: int) -> float | None:
+        """Seconds since the request was written; while it is being written, since that began.
+
+        None while there is no connection, and of a stream that is over.
         """
 
     def release(self, stream: int, events: int, size: int) -> None:

@@ -7,6 +7,7 @@ from tinyagent_actors.providers._options import ENGINES, Engine, StreamLimits, S
 from tinyagent_actors.providers._seed_event import AssistantMessageEvent
 from tinyagent_actors.providers._seed_stream import SeedStream, Signal, SimpleStreamOptions
 from tinyagent_actors.providers._stream import ProviderStream
+from tinyagent_actors.providers._transport import Transport
 
 __all__ = [
     "ENGINES",
@@ -20,6 +21,7 @@ __all__ = [
     "StreamLimits",
     "StreamOptions",
     "Timeouts",
+    "Transport",
     "best_engine",
     "open_stream",
     "stream_openrouter",

@@ -251,6 +251,8 @@ class Assembler:
         code, text = error
         if code == "in_band":
             return classify_in_band(text, vendor_of(self._model))
+        if code in ("untrusted", "misconfigured"):
+            return ProviderError("connection_error", text)  # which no other attempt would mend
         if code == "event_too_large":
             text = f"one event is larger than {text} bytes"
         return ProviderError(code, _SENTENCES.get(code, "{}").format(text), retryable=code in _RETRYABLE)  # type: ignore[arg-type]  # the page's codes are kinds

@@ -52,6 +52,14 @@ class StreamClock:
         if is_finished:
             self._silence = self.waited + SILENCE_AFTER_FINISH
 
+    def is_early(self, request_age: float) -> bool:
+        """Whether the deadline that passed ran from before the request was sent, so many seconds ago; it then runs anew."""
+        if self._idle == inf:
+            sent = max(0.0, self.waited - request_age)
+            self._first_byte = max(self._first_byte, sent + _limit(self._timeouts.first_byte))
+            self._progress = max(self._progress, sent + _limit(self._timeouts.progress))
+        return self.left() > 0
+
     def left(self) -> float:
         """Seconds of waiting until the nearest deadline."""
         return min(self._first_byte, self._idle, self._progress, self._silence, self._turn) - self.waited

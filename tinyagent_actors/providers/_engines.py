@@ -10,6 +10,7 @@ from tinyagent_actors.actors import current_runtime
 from tinyagent_actors.providers._dialect import Dialect
 from tinyagent_actors.providers._endpoint import Endpoint
 from tinyagent_actors.providers._options import Engine, StreamOptions
+from tinyagent_actors.providers._route import Route
 from tinyagent_actors.providers._source import Source
 
 
@@ -39,6 +40,7 @@ class Request:
 
     dialect: Dialect
     endpoint: Endpoint
+    route: Route
     content: bytes = attrs.field(repr=False)
     options: StreamOptions
 
@@ -61,7 +63,7 @@ def _open_httpx(request: Request) -> Source:
     options = request.options
     transport = current_runtime().resource(ShardedTransport, lambda _: ShardedTransport())
     decoder = request.dialect.make_decoder(think_tags=request.think_tags, event_limit=options.limits.event_bytes)
-    return HttpxSource(transport, request.endpoint, request.content, decoder, options.timeouts)
+    return HttpxSource(transport, request.endpoint, request.route, request.content, decoder, options.timeouts)
 
 
 def _open_native(request: Request) -> Source:
@@ -77,5 +79,7 @@ def _open_native(request: Request) -> Source:
         think_tags=request.think_tags,
         event_limit=request.options.limits.event_bytes,
         connect_timeout=request.options.timeouts.connect,
+        proxy=request.route.proxy,
+        roots=request.route.roots,
     )
     return NativeSource(pump, stream, pump.attach(stream))

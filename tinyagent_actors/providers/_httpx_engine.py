@@ -8,17 +8,21 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from functools import lru_cache
+from math import inf
 from typing import Final, Protocol, cast
 
 import attrs
 import httpx
+import trio
 
 from tinyagent_actors._redact import redact_text
+from tinyagent_actors.providers._certificates import UnreadableRootsError, distrust
 from tinyagent_actors.providers._endpoint import Endpoint
-from tinyagent_actors.providers._httpx_pool import ShardedTransport
+from tinyagent_actors.providers._httpx_pool import ROUTE, ShardedTransport
 from tinyagent_actors.providers._inflate import BrokenBodyError, Inflater
 from tinyagent_actors.providers._items import BODY, END, ERROR, HEAD, Item
 from tinyagent_actors.providers._options import Timeouts
+from tinyagent_actors.providers._route import Route
 
 MAX_REDIRECTS: Final = 5
 MAX_ERROR_BODY: Final = 1024 * 1024
@@ -49,12 +53,14 @@ def _parsed(url: str) -> httpx.URL:
 
 @attrs.define(eq=False)
 class _RequestBody(httpx.AsyncByteStream):
-    """A body in one piece that tells when it was written: httpcore asks for more only then."""
+    """A body in one piece that tells when there is a connection for it, and when it was written: httpcore asks for more then."""
 
     _content: bytes
+    _on_begun: Callable[[], None]
     _on_sent: Callable[[], None]
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        self._on_begun()
         yield self._content
         self._on_sent()
 
@@ -65,6 +71,7 @@ class HttpxSource:
 
     _transport: ShardedTransport
     _endpoint: Endpoint
+    _route: Route
     _content: bytes = attrs.field(repr=False)
     _decoder: Decoder
     _timeouts: Timeouts
@@ -79,6 +86,10 @@ class HttpxSource:
     _is_over: bool = attrs.field(default=False, init=False)
     _is_drainable: bool = attrs.field(default=False, init=False)
     """The message ended properly before its body did."""
+
+    def request_age(self) -> float:
+        """See `Source.request_age`."""
+        return inf
 
     async def receive(self) -> list[Item]:
         """Send the request, the first time; then read. See `Source.receive`."""
@@ -134,12 +145,17 @@ class HttpxSource:
                     break
                 await response.aclose()
                 response = await self._send(target)
-        except httpx.ConnectTimeout:
+        except (httpx.ConnectTimeout, trio.TooSlowError):
             return self._failed("timeout", f"no connection to {url.host} within {self._timeouts.connect:g} s")
         except httpx.WriteTimeout:
             return self._failed("timeout", f"the request could not be written within {self._timeouts.first_byte:g} s")
         except httpx.TransportError as error:
+            reason = distrust(error)
+            if reason is not None:
+                return self._failed("untrusted", f"{url.host}: the certificate is not trusted: {reason}")
             return self._failed("connection_error", f"{url.host}: {_words(error)}")
+        except UnreadableRootsError as error:
+            return self._failed("misconfigured", f"the trusted certificates cannot be read: {error}")
         self._response = response
         self._body = aiter(response.stream)  # type: ignore[arg-type]  # of an asynchronous transport
         self._is_ok = response.status_code == _OK
@@ -150,15 +166,21 @@ class HttpxSource:
     async def _send(self, url: httpx.URL) -> httpx.Response:
         headers = [("host", url.netloc.decode("ascii")), *self._endpoint.headers]
         headers.append(("content-length", str(len(self._content))))
-        timeouts = {"connect": self._timeouts.connect, "write": self._timeouts.first_byte}
-        request = httpx.Request(
-            "POST",
-            url,
-            headers=headers,
-            stream=_RequestBody(self._content, self._was_sent),
-            extensions={"timeout": timeouts},
-        )
-        return await self._transport.handle_async_request(request)
+        limit = inf if self._timeouts.connect is None else self._timeouts.connect
+        # One limit for all that a connection takes: the name, TCP, a proxy, TLS. httpcore has one for each.
+        with trio.fail_after(limit) as scope:
+
+            def has_connection() -> None:
+                scope.deadline = inf
+
+            request = httpx.Request(
+                "POST",
+                url,
+                headers=headers,
+                stream=_RequestBody(self._content, has_connection, self._was_sent),
+                extensions={"timeout": {"write": self._timeouts.first_byte}, ROUTE: self._route},
+            )
+            return await self._transport.handle_async_request(request)
 
     def _was_sent(self) -> None:
         if self.on_sent is not None:

@@ -12,17 +12,16 @@ One of these serves a runtime, so that certificates are loaded once, and only wh
 from __future__ import annotations
 
 import contextlib
-import ssl
 from collections.abc import AsyncIterator, Mapping
 from typing import Final, TypeAlias, cast
-from urllib.request import getproxies_environment, proxy_bypass
 
 import attrs
 import httpx
 import trio
 
 from tinyagent_actors.actors import current_runtime
-from tinyagent_actors.providers._endpoint import is_loopback_host
+from tinyagent_actors.providers._certificates import TRUST_NOBODY, Certificates
+from tinyagent_actors.providers._route import STRAIGHT, Route
 
 MAX_IDLE: Final = 256
 """Connections kept open in all though nobody uses them."""
@@ -31,28 +30,18 @@ IDLE_SECONDS: Final = 30.0
 
 DRAIN_BYTES: Final = 64 * 1024
 DRAIN_SECONDS: Final = 0.25
-_TICKS_TO_DRAIN: Final = 2
+_TICKS_TO_DRAIN: Final = 4
 """Turns that a drain, just begun, needs to give back a connection whose end has come already."""
-_NO_CERTIFICATES: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-"""Trusts nobody. Transports of plain http want a context and never use it."""
+ROUTE: Final = "tinyagent_actors.route"
+"""The name under which the extensions of a request hold its `Route`."""
 
-_Origin: TypeAlias = tuple[str, str, int | None]
+_Origin: TypeAlias = tuple[str, str, int | None, Route]
 _ONE_CONNECTION: Final = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=IDLE_SECONDS)
-
-
-def proxy_for(url: httpx.URL) -> str | None:
-    """Give the proxy that the environment names for `url`; none for this machine, whatever the environment says."""
-    if is_loopback_host(url.host):
-        return None
-    if proxy_bypass(url.host):
-        return None
-    proxies = getproxies_environment()
-    return proxies.get(url.scheme) or proxies.get("all")
 
 
 @attrs.define(eq=False)
 class _Shard:
-    """A transport with at most one connection."""
+    """A transport with at most one connection, of one origin by one route."""
 
     origin: _Origin
     transport: httpx.AsyncHTTPTransport
@@ -70,7 +59,7 @@ class ShardedTransport(httpx.AsyncBaseTransport):
     _draining: int = attrs.field(default=0, init=False)
     _opened: int = attrs.field(default=0, init=False)
     _requests: int = attrs.field(default=0, init=False)
-    _context: ssl.SSLContext | None = attrs.field(default=None, init=False)
+    _certificates: Certificates = attrs.field(factory=Certificates, init=False)
     _closed: bool = attrs.field(default=False, init=False)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -80,10 +69,11 @@ class ShardedTransport(httpx.AsyncBaseTransport):
 
         Raises:
             httpx.TransportError: Of any kind.
+            UnreadableRootsError: There is nobody to trust.
         """
         url = request.url
-        origin = (url.scheme, url.host, url.port)
-        shard = self._take(origin) or await self._take_drained(origin) or self._make(url)
+        origin = (url.scheme, url.host, url.port, request.extensions.get(ROUTE, STRAIGHT))
+        shard = self._take(origin) or await self._take_drained(origin) or self._make(origin)
         self._active += 1
         self._requests += 1
         try:
@@ -150,20 +140,16 @@ class ShardedTransport(httpx.AsyncBaseTransport):
                 return shard
         return None
 
-    def _make(self, url: httpx.URL) -> _Shard:
+    def _make(self, origin: _Origin) -> _Shard:
+        scheme, _, _, route = origin
+        is_proxy_tls = route.proxy is not None and route.proxy.startswith("https")
+        context = self._certificates.context(route) if scheme == "https" or is_proxy_tls else TRUST_NOBODY
+        proxy = None
+        if route.proxy is not None:
+            proxy = httpx.Proxy(route.proxy, ssl_context=context if is_proxy_tls else None)
+        transport = httpx.AsyncHTTPTransport(verify=context, trust_env=False, limits=_ONE_CONNECTION, proxy=proxy)
         self._opened += 1
-        context = self._certificates() if url.scheme == "https" else _NO_CERTIFICATES
-        proxy = proxy_for(url)
-        try:
-            transport = httpx.AsyncHTTPTransport(verify=context, trust_env=False, limits=_ONE_CONNECTION, proxy=proxy)
-        except (ImportError, ValueError):
-            raise httpx.ProxyError("the proxy that the environment names is of a kind that is not supported") from None
-        return _Shard((url.scheme, url.host, url.port), transport)
-
-    def _certificates(self) -> ssl.SSLContext:
-        if self._context is None:
-            self._context = httpx.create_ssl_context()
-        return self._context
+        return _Shard(origin, transport)
 
     async def give_back(self, shard: _Shard, *, is_reusable: bool) -> None:
         """Take a shard back from a response that is closed."""

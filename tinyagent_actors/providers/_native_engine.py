@@ -25,6 +25,10 @@ class NativeSource:
     on_sent: Callable[[], None] | None = None
     _is_over: bool = attrs.field(default=False, init=False)
 
+    def request_age(self) -> float:
+        """See `Source.request_age`. Nobody is woken to hear it; it is asked for when a deadline has passed."""
+        return self._pump.hub.request_age(self._stream) or 0.0
+
     async def receive(self) -> list[Item]:
         """See `Source.receive`. A checkpoint only if nothing is there."""
         if self.on_sent is not None:

@@ -18,6 +18,7 @@ from tinyagent_actors.providers._dialects import dialect_of
 from tinyagent_actors.providers._endpoint import Endpoint, find_key, resolve_endpoint
 from tinyagent_actors.providers._engines import Request, choose_engine, open_source
 from tinyagent_actors.providers._options import Engine, StreamOptions
+from tinyagent_actors.providers._route import Route, find_route
 from tinyagent_actors.providers._second_attempt import RefusedMembers, SecondAttempt
 from tinyagent_actors.providers._source import FailedSource, Source
 from tinyagent_actors.providers._stream import ProviderStream
@@ -69,9 +70,10 @@ async def start_stream(model: Model, context: Context, options: StreamOptions | 
     try:
         key = await find_key(model, options, os.environ)
         endpoint = dialect.add_headers(model, context, options, resolve_endpoint(model, options, key, os.environ))
+        route = find_route(endpoint.url, options.transport, os.environ)
     except ProviderError as error:
         return ProviderStream(FailedSource(error), Assembler(model), StreamClock(options.timeouts))
-    return _Asking(engine, dialect, model, context, options, endpoint).stream()
+    return _Asking(engine, dialect, model, context, options, endpoint, route).stream()
 
 
 @attrs.frozen
@@ -84,6 +86,7 @@ class _Asking:
     context: Context
     options: StreamOptions
     endpoint: Endpoint
+    route: Route
 
     def stream(self) -> ProviderStream:
         refused = current_runtime().resource(RefusedMembers, lambda _: RefusedMembers())
@@ -100,4 +103,4 @@ class _Asking:
         content = self.dialect.build_request(
             self.model, self.context, self.options, self.endpoint, with_stream_options=with_stream_options
         )
-        return open_source(self.engine, Request(self.dialect, self.endpoint, content, self.options))
+        return open_source(self.engine, Request(self.dialect, self.endpoint, self.route, content, self.options))

@@ -11,6 +11,7 @@ import attrs
 
 from tinyagent_actors._errors import SpecError
 from tinyagent_actors.messages import THINKING_LEVELS, ThinkingLevel
+from tinyagent_actors.providers._transport import Transport
 
 Engine: TypeAlias = Literal["native", "httpx", "alchemy"]
 ENGINES: Final[tuple[Engine, ...]] = ("native", "httpx", "alchemy")
@@ -184,3 +185,5 @@ class StreamOptions:
     extra_body: Mapping[str, Any] | None = attrs.field(default=None, validator=_check_extra_body)
     """Members of the request body, as the provider names them; they win over what these options amount to."""
     limits: StreamLimits = attrs.field(factory=StreamLimits, validator=_instance(StreamLimits))
+    transport: Transport = attrs.field(factory=Transport, validator=_instance(Transport))
+    """Whose certificates are trusted, and through which proxy."""

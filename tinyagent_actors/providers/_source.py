@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from typing import Protocol
 
 import attrs
@@ -15,7 +16,13 @@ class Source(Protocol):
     """One response on its way, seen from the stream that reads it. Used by one task at a time."""
 
     on_sent: Callable[[], None] | None
-    """Called once, when the whole request was written (or as near to that as the engine can tell)."""
+    """Called once, when the request was written; where that is told only on asking, when it is asked for."""
+
+    def request_age(self) -> float:
+        """Seconds since the request was written; while it is being written, since that began; 0 without a connection.
+
+        `inf` where `on_sent` was exact.
+        """
 
     async def receive(self) -> list[Item]:
         """Wait for bytes and give their items; an empty list means bytes that made none.
@@ -38,9 +45,13 @@ class FailedSource:
     _error: ProviderError
     on_sent: Callable[[], None] | None = None
 
+    def request_age(self) -> float:
+        """See `Source.request_age`."""
+        return inf
+
     async def receive(self) -> list[Item]:
         """See `Source.receive`."""
-        return [(ERROR, (self._error.kind, self._error.message))]
+        return [(ERROR, (self._code(), self._error.message))]
 
     async def finish(self, cut: str) -> list[Item]:  # noqa: ARG002  # there is nothing to cut
         """See `Source.finish`."""
@@ -48,3 +59,7 @@ class FailedSource:
 
     async def aclose(self) -> None:
         """See `Source.aclose`."""
+
+    def _code(self) -> str:
+        is_hopeless = self._error.kind == "connection_error" and not self._error.retryable
+        return "misconfigured" if is_hopeless else self._error.kind

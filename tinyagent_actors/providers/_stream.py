@@ -172,7 +172,7 @@ class ProviderStream:
                 self._wait = None
                 clock.waited += trio.current_time() - started
         if scope.cancelled_caught:
-            return await self._give_up()
+            return [] if clock.is_early(self._source.request_age()) else await self._give_up()
         self._note(items)
         return items
 

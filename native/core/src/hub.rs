@@ -35,7 +35,8 @@ use crate::item::Item;
 pub use crate::queue::Cost;
 use crate::queue::Queue;
 use crate::reader::Reader;
-use crate::transport::{Pool, PoolError, Request};
+use crate::sending::Sending;
+use crate::transport::{Pool, Request};
 
 /// How long a batch waits for more, if the one before it was taken a moment ago.
 pub const LINGER: Duration = Duration::from_micros(500);
@@ -56,9 +57,6 @@ pub enum HubError {
     /// The operating system gave no thread.
     #[error("the native engine cannot start: {0}")]
     Runtime(#[from] std::io::Error),
-    /// There are no connections to be had.
-    #[error(transparent)]
-    Pool(#[from] PoolError),
 }
 
 /// A stream to open.
@@ -110,7 +108,7 @@ impl Hub {
     ///
     /// # Errors
     ///
-    /// [`HubError::Runtime`] and [`HubError::Pool`].
+    /// [`HubError::Runtime`].
     pub fn new() -> Result<Self, HubError> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
@@ -120,7 +118,7 @@ impl Hub {
             .build()?;
         Ok(Self {
             runtime: Some(runtime),
-            pool: Pool::new()?,
+            pool: Pool::default(),
             shared: Arc::default(),
             requests: AtomicUsize::new(0),
             process: std::process::id(),
@@ -140,10 +138,12 @@ impl Hub {
         state.next += 1;
         self.requests.fetch_add(1, Ordering::Relaxed);
         let signals = Arc::new(Signals::default());
+        let sending = Arc::new(Sending::default());
         let reader = Reader {
             shared: Arc::clone(&self.shared),
             stream: number,
             signals: Arc::clone(&signals),
+            sending: Arc::clone(&sending),
             decoder: stream.decoder,
         };
         // Under the lock, so that the task finds its entry.
@@ -151,6 +151,7 @@ impl Hub {
         let entry = Entry {
             queue: Queue::default(),
             signals,
+            sending,
             task: task.abort_handle(),
             is_ready: false,
         };
@@ -201,6 +202,16 @@ impl Hub {
             }
         }
         Ok(())
+    }
+
+    /// How long ago the request of a stream was written; while it is being written, how long ago that began; none while
+    /// there is no connection, and of a stream that is over.
+    ///
+    /// # Errors
+    ///
+    /// [`HubError::Forked`].
+    pub fn request_age(&self, stream: u64) -> Result<Option<Duration>, HubError> {
+        Ok(self.state()?.streams.get(&stream).and_then(|entry| entry.sending.age()))
     }
 
     /// Read no more of a stream and let go what is held, as after a cut; its last items still come.
@@ -306,6 +317,7 @@ struct State {
 struct Entry {
     queue: Queue,
     signals: Arc<Signals>,
+    sending: Arc<Sending>,
     task: AbortHandle,
     /// Whether it stands in `State::ready`.
     is_ready: bool,

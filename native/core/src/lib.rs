@@ -2,7 +2,7 @@
 //!
 //! - [`sse`], [`json`], [`text`] and [`dialect`] are pure: bytes in, [`Item`]s out. `docs/explanation/engine-boundary.md`
 //!   defines them; the Python decoder follows the same page, and both are compared over generated streams.
-//! - [`transport`] and [`inflate`] turn a request into the bytes of a body.
+//! - [`transport`] and [`inflate`] turn a request into the bytes of a body, [`route`] says which way it goes.
 //! - [`hub`] runs any number of streams on one Tokio worker and hands out what is ready for all of them at once.
 
 pub mod dialect;
@@ -10,12 +10,16 @@ pub mod hub;
 pub mod inflate;
 pub mod item;
 pub mod json;
+pub mod route;
 pub mod sse;
 pub mod text;
 pub mod transport;
 
+mod connect;
+mod failure;
 mod queue;
 mod reader;
+mod sending;
 
 pub use dialect::{Decode, DecoderOptions};
 pub use hub::{Batch, Hub, HubError, StreamRequest};

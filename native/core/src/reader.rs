@@ -13,7 +13,8 @@ use crate::dialect::Decode;
 use crate::hub::{Shared, Signals};
 use crate::inflate::Inflater;
 use crate::item::Item;
-use crate::transport::{Pool, Request, SendError, words};
+use crate::sending::Sending;
+use crate::transport::{Pool, Request, words};
 
 /// Bytes of the body of a response whose status is not 200.
 const MAX_ERROR_BODY: usize = 1024 * 1024;
@@ -28,6 +29,7 @@ pub(crate) struct Reader {
     pub(crate) shared: Arc<Shared>,
     pub(crate) stream: u64,
     pub(crate) signals: Arc<Signals>,
+    pub(crate) sending: Arc<Sending>,
     pub(crate) decoder: Box<dyn Decode>,
 }
 
@@ -75,12 +77,12 @@ impl Reader {
                 self.push(items);
                 return;
             }
-            sent = pool.send(&request) => sent,
+            sent = pool.send(&request, &self.sending) => sent,
         };
         drop(request);
         match sent {
             Ok(response) => self.read_response(response).await,
-            Err(error) => self.push(vec![failure(&error)]),
+            Err(error) => self.push(vec![Item::Error(error.code(), error.to_string())]),
         }
     }
 
@@ -216,14 +218,6 @@ impl Reader {
             }
         });
     }
-}
-
-fn failure(error: &SendError) -> Item {
-    let code = match error {
-        SendError::ConnectTimeout { .. } => "timeout",
-        SendError::Failed { .. } => "connection_error",
-    };
-    Item::Error(code, error.to_string())
 }
 
 fn head(response: &Response) -> Item {
