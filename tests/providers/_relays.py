@@ -70,7 +70,7 @@ async def _close(*streams: trio.abc.Stream) -> None:
             await trio.aclose_forcefully(stream)
 
 
-async def _join(one: trio.abc.Stream, other: trio.abc.Stream) -> None:
+async def join(one: trio.abc.Stream, other: trio.abc.Stream) -> None:
     """Carry bytes both ways until either side ends; then close both at once."""
     try:
         async with trio.open_nursery() as nursery:
@@ -89,7 +89,7 @@ async def open_tls_front(port: int, context: ssl.SSLContext) -> AsyncIterator[Re
         try:
             await connection.do_handshake()
             front.accepted += 1
-            await _join(connection, await trio.open_tcp_stream("127.0.0.1", port))
+            await join(connection, await trio.open_tcp_stream("127.0.0.1", port))
         except _GONE:
             pass
         finally:
@@ -132,7 +132,7 @@ async def open_proxy(
                 method, url, version = first.split(" ")
                 path = "/" + url.split("/", 3)[3]
                 await server.send_all("\r\n".join([f"{method} {path} {version}", *lines, "", ""]).encode() + rest)
-            await _join(connection, server)
+            await join(connection, server)
         except _GONE:
             pass
         finally:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
 import pytest
 import trio
 
+from tests.providers._relays import Authority, join, open_tls_front
 from tests.providers.conftest import CONTEXT, Ask
-from tinyagent_actors.messages import Model
-from tinyagent_actors.providers import StreamOptions, Timeouts, open_stream
+from tinyagent_actors.messages import Context, Model, UserMessage
+from tinyagent_actors.providers import StreamOptions, Timeouts, Transport, open_stream
 from tinyagent_actors.providers import _clock as clock_module
 from tinyagent_actors.testing import Delivery, Reply, Stall, open_endpoint
 
@@ -156,3 +162,75 @@ async def test_a_caller_s_own_deadline_passes_through(engine: str) -> None:
         assert scope.cancelled_caught
         with trio.fail_after(5):
             await endpoint.wait_for(lambda now: now.disconnects == 1)
+
+
+@asynccontextmanager
+async def slow_tunnel(port: int, seconds: float) -> AsyncIterator[str]:
+    """A proxy that takes its time to connect; gives its URL."""
+
+    async def serve(connection: trio.SocketStream) -> None:
+        await connection.receive_some()
+        await trio.sleep(seconds)
+        server = await trio.open_tcp_stream("127.0.0.1", port)
+        await connection.send_all(b"HTTP/1.1 200 OK\r\n\r\n")
+        await join(connection, server)
+
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
+        yield f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
+        nursery.cancel_scope.cancel()
+
+
+async def test_connecting_is_not_in_the_first_deadline(ask: Ask, tmp_path: Path) -> None:
+    """P72: `first_byte` and `progress` run from the request sent; a slow way there is `connect`'s business."""
+    authority = Authority.make(tmp_path)
+    async with open_endpoint([Reply(text="hello")]) as endpoint:
+        async with open_tls_front(endpoint.port, authority.server()) as front, slow_tunnel(front.port, 1.5) as proxy:
+            transport = Transport(ca=authority.pem, proxy=proxy)
+            timeouts = Timeouts(first_byte=1, progress=1)
+            answer = await ask.url("https://provider.test/v1", api_key="k", transport=transport, timeouts=timeouts)
+
+    assert (answer.text, answer.kind) == ("hello", None)
+
+
+async def test_the_first_deadline_runs_after_a_slow_connection(ask: Ask, tmp_path: Path) -> None:
+    """P72: after it the deadline holds as ever."""
+    authority = Authority.make(tmp_path)
+    async with open_endpoint([Reply(text="late", fault=Stall())]) as endpoint:
+        async with open_tls_front(endpoint.port, authority.server()) as front, slow_tunnel(front.port, 0.5) as proxy:
+            transport = Transport(ca=authority.pem, proxy=proxy)
+            timeouts = Timeouts(first_byte=0.3)
+            answer = await ask.url("https://provider.test/v1", api_key="k", transport=transport, timeouts=timeouts)
+
+    assert answer.message.error is not None
+    assert answer.message.error.message == "nothing came for 0.3 s after the request was sent"
+
+
+async def test_a_proxy_that_never_connects(ask: Ask) -> None:
+    """P72: `connect` bounds the whole way: the name, TCP, the proxy, TLS."""
+    async with slow_tunnel(9, 3600) as proxy:
+        transport, timeouts = Transport(proxy=proxy), Timeouts(connect=0.3)
+        answer = await ask.url("https://provider.test/v1", api_key="k", transport=transport, timeouts=timeouts)
+
+    assert answer.message.error is not None
+    assert (answer.kind, answer.message.error.message) == ("timeout", "no connection to provider.test within 0.3 s")
+
+
+async def test_a_server_that_does_not_take_the_request(ask: Ask) -> None:
+    """P72: a request that cannot be written is late after `first_byte`, too."""
+
+    async def serve(connection: trio.SocketStream) -> None:
+        await trio.sleep_forever()
+
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
+        url = f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}/v1"
+        options = StreamOptions(engine=ask.engine, timeouts=Timeouts(first_byte=0.5))  # type: ignore[arg-type]
+        large = Context(messages=[UserMessage("x" * (32 << 20))])
+        with trio.fail_after(30):
+            async with open_stream(Model("any", base_url=url), large, options) as stream:
+                message = await stream.result()
+        nursery.cancel_scope.cancel()
+
+    assert message.error is not None
+    assert (message.error.kind, message.error.retryable) == ("timeout", True)

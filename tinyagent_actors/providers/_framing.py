@@ -49,17 +49,17 @@ class Framer:
     _is_begun: bool = attrs.field(default=False, init=False)
     """The first byte that is not white space was seen."""
     _is_past_bom: bool = attrs.field(default=False, init=False)
-    _whole: list[bytes] = attrs.field(factory=list, init=False)
+    _whole: bytearray = attrs.field(factory=bytearray, init=False)
     """A body that is no stream of events, or the first bytes of a BOM."""
-    _whole_size: int = attrs.field(default=0, init=False)
-    _tail: list[bytes] = attrs.field(factory=list, init=False)
-    """The pieces of a line that has not ended; of a comment only its first."""
-    _tail_size: int = attrs.field(default=0, init=False)
+    _tail: bytearray = attrs.field(factory=bytearray, init=False)
+    """A line that has not ended; of a comment only its first piece."""
     _is_after_cr: bool = attrs.field(default=False, init=False)
     """The last read ended in CR: an LF that comes first now belongs to it."""
     _is_cr_counted: bool = attrs.field(default=False, init=False)
     """The line of that CR counts for its event."""
-    _data: list[bytes] = attrs.field(factory=list, init=False)
+    _data: bytearray = attrs.field(factory=bytearray, init=False)
+    """The lines of data, joined; lists of pieces would take many times their bytes."""
+    _has_data: bool = attrs.field(default=False, init=False)
     _event: bytes = attrs.field(default=b"", init=False)
     _error: bytes = attrs.field(default=b"", init=False)
     _size: int = attrs.field(default=0, init=False)
@@ -82,29 +82,29 @@ class Framer:
         """Say that the body ended; give the event that had no end of its own. Whether it counts is the caller's to judge."""
         if not self._is_past_bom:
             self._is_past_bom = True
-            self._read_lines(b"".join(self._whole), [])
-        line = b"".join(self._tail)
+            self._read_lines(bytes(self._whole), [])
+        line = bytes(self._tail)
         if line and not (line.startswith(b":") and not self._is_unframed):
             self._take_line(line)
         return self._dispatch()
 
     def whole(self) -> bytes:
         """Give the body as it came, from its first byte that is not white space, if it is a page or JSON."""
-        return b"".join(self._whole)
+        return bytes(self._whole)
 
     @property
     def is_page_ready(self) -> bool:
         """Whether enough of a page has come."""
-        return self.is_page and self._whole_size >= PAGE_BYTES
+        return self.is_page and len(self._whole) >= PAGE_BYTES
 
     def _begin(self, data: bytes, frames: list[Frame]) -> None:
         """Look what the body is."""
         if not self._is_past_bom:
-            data = b"".join((*self._whole, data))
+            data = bytes(self._whole) + data
             if len(data) < len(_BOM) and _BOM.startswith(data):
-                self._whole = [data]
+                self._whole = bytearray(data)
                 return
-            self._whole = []
+            self._whole.clear()
             self._is_past_bom = True
             data = data.removeprefix(_BOM)
         body = data.lstrip(BLANKS)
@@ -141,10 +141,9 @@ class Framer:
 
     def _read_whole(self, data: bytes) -> None:
         if self.is_page:
-            data = data[: PAGE_BYTES - self._whole_size]
-        self._whole.append(data)
-        self._whole_size += len(data)
-        if self.is_json and self._whole_size > self.limit:
+            data = data[: PAGE_BYTES - len(self._whole)]
+        self._whole += data
+        if self.is_json and len(self._whole) > self.limit:
             self.is_too_large = True
 
     def _read_events(self, data: bytes, frames: list[Frame]) -> None:
@@ -165,9 +164,9 @@ class Framer:
                 return
         lines = data.splitlines(keepends=True)
         if lines and self._tail and lines[0].endswith((b"\n", b"\r")):
-            lines[0] = b"".join((*self._tail, lines[0]))
-            self._tail = []
-            self._tail_size = 0
+            self._tail += lines[0]
+            lines[0] = bytes(self._tail)
+            self._tail.clear()
         for line in lines:
             self._read_line(line, frames)
             if self.is_too_large:
@@ -190,14 +189,13 @@ class Framer:
                 frames.append(frame)
 
     def _keep_tail(self, piece: bytes) -> None:
-        if self._tail and self._is_comment(self._tail[0]):
+        if self._tail and self._is_comment(self._tail):
             return
-        self._tail.append(piece)
-        if not self._is_comment(self._tail[0]):
-            self._tail_size += len(piece)
-            self.is_too_large = self._size + self._tail_size > self.limit
+        self._tail += piece
+        if not self._is_comment(self._tail):
+            self.is_too_large = self._size + len(self._tail) > self.limit
 
-    def _is_comment(self, line: bytes) -> bool:
+    def _is_comment(self, line: bytes | bytearray) -> bool:
         return line.startswith(b":") and not self._is_unframed
 
     def _count(self, size: int) -> bool:
@@ -210,22 +208,29 @@ class Framer:
         """Take a line without its end, not empty and no comment."""
         if self._is_unframed or line.startswith((b"{", b"[")):
             self._is_unframed = True
-            self._data.append(line)
+            self._add(line)
             return
         name, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if name == b"data":
-            self._data.append(value)
+            self._add(value)
         elif name == b"event":
             self._event = value
         elif name == b"error":
             self._error = value
 
+    def _add(self, line: bytes) -> None:
+        if self._has_data:
+            self._data += b"\n"
+        self._has_data = True
+        self._data += line
+
     def _dispatch(self) -> Frame | None:
-        data = b"\n".join(self._data)
+        data = bytes(self._data)
         event, error = self._event, self._error
         if self._size:
-            self._data = []
+            self._data.clear()
+            self._has_data = False
             self._event = self._error = b""
             self._size = 0
             self._is_unframed = False

@@ -58,11 +58,18 @@ class _RequestBody(httpx.AsyncByteStream):
     _content: bytes
     _on_begun: Callable[[], None]
     _on_sent: Callable[[], None]
+    _is_begun: bool = attrs.field(default=False, init=False)
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._is_begun:
+            self._on_sent()
+            raise StopAsyncIteration
+        self._is_begun = True
         self._on_begun()
-        yield self._content
-        self._on_sent()
+        return self._content
 
 
 @attrs.define(eq=False)
@@ -224,8 +231,11 @@ def _target_within(url: httpx.URL, response: httpx.Response) -> httpx.URL | None
     """Give where a redirect leads, if it keeps the method and stays within the origin."""
     if response.status_code not in _KEPT_METHOD:
         return None
+    location = response.headers.get("location", "")
+    if "\\" in location:
+        return None  # Some take it for a slash, which may begin another host.
     try:
-        target = url.join(response.headers.get("location", ""))
+        target = url.join(location)
     except (httpx.InvalidURL, ValueError):
         return None
     is_within = (target.scheme, target.host, target.port) == (url.scheme, url.host, url.port)

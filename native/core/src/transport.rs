@@ -135,6 +135,9 @@ fn target_within(url: &Url, response: &Response) -> Option<Url> {
         return None;
     }
     let location = response.headers().get(LOCATION)?.to_str().ok()?;
+    if location.contains('\\') {
+        return None; // Some take it for a slash, which may begin another host.
+    }
     let target = url.join(location).ok()?;
     (target.origin() == url.origin()).then_some(target)
 }
