@@ -7,7 +7,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 MARKS := $(VENV)/.made
 
-.PHONY: help demo test bench lint mutants model behaviours native clean
+.PHONY: help demo test bench packaging lint mutants model behaviours native clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' Makefile | sed 's/:.*## /\t/'
@@ -35,6 +35,9 @@ behaviours: $(MARKS)/dev ## make docs/reference/behaviours.md from the docstring
 bench: $(MARKS)/dev ## the benchmarks, as ratios to references measured in the same run
 	@sh .ci/native.sh test
 	@$(PY) -m benchmarks
+
+packaging: $(MARKS)/dev ## `pip install .` without cargo, and maturin's wheel, each in a fresh environment
+	@$(PY) .ci/packaging.py
 
 native: $(MARKS)/dev ## build the Rust engine (release)
 	@sh .ci/native.sh test

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import trio
@@ -45,7 +44,8 @@ async def count_letters(text: str) -> int:
 TOOLS = (count_words, count_letters)
 
 
-def _model(base_url: str) -> Model:
+def make_model(base_url: str) -> Model:
+    """Give the model at an endpoint."""
     return Model("bench", provider="custom", base_url=base_url)
 
 
@@ -53,7 +53,7 @@ async def ask_once(system: System, name: str, base_url: str, engine: Any) -> Non
     """Start an agent as an actor in the tree, ask it, stop it: 2 model calls, 2 parallel tools."""
     spec = AgentSpec(
         name,
-        model=_model(base_url),
+        model=make_model(base_url),
         system_prompt="Be brief.",
         tools=list(TOOLS),
         options=StreamOptions(engine=engine),
@@ -87,7 +87,7 @@ async def agent_runs(base_url: str, engine: Any, at_once: str, rounds: str) -> N
 async def one_stream(base_url: str, engine: Any, messages: tuple[Message, ...] = (UserMessage("Go."),)) -> None:
     """Read one answer to its end."""
     context = Context("", messages)
-    async with open_stream(_model(base_url), context, StreamOptions(engine=engine)) as stream:
+    async with open_stream(make_model(base_url), context, StreamOptions(engine=engine)) as stream:
         while await stream.next_events():
             pass
         message = await stream.result()
@@ -108,33 +108,3 @@ async def streams(base_url: str, engine: Any, at_once: str, rounds: str) -> None
                 await a_round()
 
         await run_timed(timed, warm_up=a_round)
-
-
-async def cancelled_streams(base_url: str, engine: Any, at_once: str) -> None:
-    """Open so many streams, wait until each has its first event, cancel them all; how long until all are closed."""
-
-    async def timed() -> dict[str, float]:
-        begun = 0
-        all_begun = trio.Event()
-
-        async def one() -> None:
-            nonlocal begun
-            context = Context("", (UserMessage("Go."),))
-            async with open_stream(_model(base_url), context, StreamOptions(engine=engine)) as stream:
-                await stream.next_events()
-                begun += 1
-                if begun == int(at_once):
-                    all_begun.set()
-                while await stream.next_events():
-                    pass
-
-        async with trio.open_nursery() as nursery:
-            for _ in range(int(at_once)):
-                nursery.start_soon(one)
-            await all_begun.wait()
-            cancelled_at = time.perf_counter()
-            nursery.cancel_scope.cancel()
-        return {"closed_after": time.perf_counter() - cancelled_at}
-
-    async with open_system():
-        await run_timed(timed)

@@ -27,13 +27,14 @@ def build() -> None:
 
 
 @contextmanager
-def running(*, tokens: int, pace_ms: float = 0.0, tools: int = 0) -> Iterator[str]:
+def running(*, tokens: int, pace_ms: float = 0.0, tools: int = 0, stamped: bool = False) -> Iterator[str]:
     """Run an endpoint while the block lasts.
 
     Yields:
         Its base URL.
     """
     command = [str(_BINARY), "--tokens", str(tokens), "--pace-ms", str(pace_ms), "--tools", str(tools)]
+    command += ["--stamped"] if stamped else []
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

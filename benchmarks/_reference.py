@@ -7,6 +7,7 @@ nothing, times nothing out and publishes nothing; it does send the same requests
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -59,6 +60,18 @@ async def stream_once(client: httpx.AsyncClient, url: str, body: dict[str, Any])
     return "".join(texts), list(calls.values())
 
 
+async def read_texts(client: httpx.AsyncClient, url: str, body: dict[str, Any]) -> AsyncIterator[str]:
+    """Make one request; give each token when it comes."""
+    tail = b""
+    async with client.stream("POST", url, json=body) as response:
+        async for piece in response.aiter_bytes():
+            *events, tail = (tail + piece).split(b"\n\n")
+            for event in events:
+                if event[6:] != b"[DONE]":
+                    for choice in json.loads(event[6:])["choices"]:
+                        yield choice["delta"].get("content") or ""
+
+
 async def run_agent(client: httpx.AsyncClient, url: str) -> str:
     """Run the loop of an agent: ask, run the calls side by side, ask again, until there are none."""
     messages: list[dict[str, Any]] = [
@@ -90,14 +103,15 @@ async def run_agent(client: httpx.AsyncClient, url: str) -> str:
         messages += [{"role": "tool", "tool_call_id": call["id"], "content": results[call["id"]]} for call in calls]
 
 
-def _client() -> httpx.AsyncClient:
+def make_client() -> httpx.AsyncClient:
+    """Make the client of the reference."""
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
     return httpx.AsyncClient(timeout=None, limits=limits)
 
 
 async def agent_runs(base_url: str, at_once: str, rounds: str) -> None:
     """Time rounds of agent runs, so many at once."""
-    async with _client() as client:
+    async with make_client() as client:
 
         async def one() -> None:
             await run_agent(client, f"{base_url}/chat/completions")
@@ -108,7 +122,7 @@ async def agent_runs(base_url: str, at_once: str, rounds: str) -> None:
 async def streams(base_url: str, at_once: str, rounds: str) -> None:
     """Time rounds of streams, so many at once."""
     body = {"model": "bench", "messages": [{"role": "user", "content": "Go."}], "stream": True}
-    async with _client() as client:
+    async with make_client() as client:
 
         async def one() -> None:
             await stream_once(client, f"{base_url}/chat/completions", body)

@@ -110,6 +110,13 @@ def test_how_to_pages(page: str) -> None:
     assert [run(program) for program in programs] == said
 
 
+def test_using_a_proxy_or_a_private_ca() -> None:
+    """The how-to's program prints what the page says."""
+    page = "docs/how-to/use-a-proxy-or-a-private-ca.md"
+
+    assert [run(program) for program in blocks(page, "python")] == blocks(page, "text")
+
+
 @pytest.mark.parametrize("number", [0, 1])
 def test_testing_a_tree(number: int) -> None:
     """The how-to's programs print what the page says; which seed it is that fails first is Trio's affair."""

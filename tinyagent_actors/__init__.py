@@ -126,7 +126,14 @@ if TYPE_CHECKING:
         Usage,
         UserMessage,
     )
-    from tinyagent_actors.providers import OpenRouterModel, StreamOptions, Timeouts, open_stream, stream_openrouter
+    from tinyagent_actors.providers import (
+        OpenRouterModel,
+        StreamOptions,
+        Timeouts,
+        Transport,
+        open_stream,
+        stream_openrouter,
+    )
     from tinyagent_actors.supervision import PoolRef, SupervisorRef, pool, supervisor
     from tinyagent_actors.system import System, open_system, run
     from tinyagent_actors.tools import AgentTool, Tool, ToolContext, tool
@@ -148,7 +155,7 @@ _NAMES = {
         ToolExecutionStartEvent ToolExecutionUpdateEvent TurnEndEvent TurnStartEvent""",
     "messages": """AgentToolResult AssistantMessage Context Cost CustomMessage ImageContent InvalidToolCall Model
         TextContent ThinkingContent ToolCall ToolDefinition ToolResultMessage Usage UserMessage""",
-    "providers": "OpenRouterModel StreamOptions Timeouts open_stream stream_openrouter",
+    "providers": "OpenRouterModel StreamOptions Timeouts Transport open_stream stream_openrouter",
     "supervision": "PoolRef SupervisorRef pool supervisor",
     "system": "System open_system run",
     "tools": "AgentTool Tool ToolContext tool",
@@ -266,6 +273,7 @@ __all__ = [
     "ToolExecutionUpdateEvent",
     "ToolResultMessage",
     "ToolTimeoutError",
+    "Transport",
     "TurnEndEvent",
     "TurnLimitError",
     "TurnStartEvent",

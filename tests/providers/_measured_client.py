@@ -51,7 +51,7 @@ async def main(engine: str, url: str, limit: str) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(ask, engine, f"{url}/slow", int(limit), answers, "other")
         await ask(engine, f"{url}/hostile", int(limit), answers, "hostile")
-    print(json.dumps({**answers, "grown": (peak() - before) / MIB}))
+    sys.stdout.write(json.dumps({**answers, "grown": (peak() - before) / MIB}))
 
 
 if __name__ == "__main__":

@@ -74,7 +74,15 @@ async def test_within_tls(ask: Ask, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "location",
-    ["//other.test/v1/chat/completions", "https://", "http://[::", "\\\\other.test\\x", "\\moved", "ftp://127.0.0.1/", "data:,x"],
+    [
+        "//other.test/v1/chat/completions",
+        "https://",
+        "http://[::",
+        "\\\\other.test\\x",
+        "\\moved",
+        "ftp://127.0.0.1/",
+        "data:,x",
+    ],
 )
 async def test_where_it_leads_is_not_guessed(ask: Ask, location: str) -> None:
     """P74: a relative reference with a host, one that is broken, another scheme: not followed."""

@@ -28,7 +28,10 @@ def _load() -> tuple[ModuleType | None, str | None]:
     except ModuleNotFoundError as error:
         if error.name != "tinyagent_actors._alchemy._lib":
             raise
-        return None, "this installation holds no compiled engine (`make native` builds it)"
+        return None, (
+            "this installation holds no compiled engine; a wheel of tinyagent-actors for this platform has it, and "
+            "`make native` builds it in a checkout (it needs cargo)"
+        )
     except ImportError as error:
         return None, f"the compiled engine cannot be loaded here: {error}"
 

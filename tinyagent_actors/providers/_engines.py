@@ -23,7 +23,7 @@ def choose_engine(named: Engine | None) -> Engine:
     if named is None:
         return best_engine()
     if named == "native" and not _alchemy.AVAILABLE:
-        raise EngineUnavailableError("native", "the compiled engine is not installed here")
+        raise EngineUnavailableError("native", _alchemy.UNAVAILABLE_REASON or "")
     if named == "alchemy":
         raise EngineUnavailableError("alchemy", "it is not part of this build")
     return named

@@ -3,12 +3,14 @@
 //! `loopback_endpoint --tokens 100 --pace-ms 2 --tools 2` prints its port and serves `/chat/completions` until its
 //! standard input ends. Each answer is a stream of so many tokens, an HTTP chunk each; at a pace each chunk is a write of
 //! its own, at full speed the kernel gets them together. With tools, a request without a tool's result is answered with
-//! calls besides.
+//! calls besides. `--stamped` makes the nanoseconds since the epoch, at its write, the text of each token. A GET is told
+//! how many answers are being given.
 
 use std::error::Error;
 use std::io::Read as _;
 use std::str::FromStr;
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -17,6 +19,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 type Fallible<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+
+/// Answers that are being given.
+static ANSWERING: AtomicUsize = AtomicUsize::new(0);
 
 /// What only a message with a tool's result holds.
 const RESULT: &[u8] = b"\"tool_call_id\"";
@@ -27,6 +32,23 @@ struct Load {
     tokens: usize,
     pace: Duration,
     tools: usize,
+    stamped: bool,
+}
+
+/// Counts an answer while it is being given.
+struct Answering;
+
+impl Answering {
+    fn begin() -> Self {
+        ANSWERING.fetch_add(1, Ordering::Relaxed);
+        Self
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        ANSWERING.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 fn main() -> Fallible<()> {
@@ -34,6 +56,7 @@ fn main() -> Fallible<()> {
         tokens: argument("--tokens")?.unwrap_or(100),
         pace: Duration::from_secs_f64(argument("--pace-ms")?.unwrap_or(0.0) / 1000.0),
         tools: argument("--tools")?.unwrap_or(0),
+        stamped: std::env::args().any(|word| word == "--stamped"),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -62,6 +85,13 @@ async fn answer_all(mut stream: TcpStream, load: Load) -> Fallible<()> {
     stream.set_nodelay(true)?;
     let mut received = Vec::new();
     while let Some(body) = next_request(&mut stream, &mut received).await? {
+        if body.is_empty() {
+            let count = ANSWERING.load(Ordering::Relaxed).to_string();
+            let told = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{count}", count.len());
+            stream.write_all(told.as_bytes()).await?;
+            continue;
+        }
+        let _answering = Answering::begin();
         let has_result = body.windows(RESULT.len()).any(|words| words == RESULT);
         let calls = if has_result { 0 } else { load.tools };
         answer(&mut stream, load, calls).await?;
@@ -87,13 +117,22 @@ async fn next_request(stream: &mut TcpStream, received: &mut Vec<u8>) -> Fallibl
 fn request_bounds(received: &[u8]) -> Option<(usize, usize)> {
     let begin = received.windows(4).position(|end| end == b"\r\n\r\n")? + 4;
     let head = std::str::from_utf8(&received[..begin]).ok()?.to_ascii_lowercase();
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length:"))?;
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
+    let length = length.or_else(|| head.starts_with("get ").then_some("0"))?;
     let end = begin + length.trim().parse::<usize>().ok()?;
     (received.len() >= end).then_some((begin, end))
 }
 
 async fn answer(stream: &mut TcpStream, load: Load, calls: usize) -> Fallible<()> {
-    let events = (0..load.tokens).map(token);
+    let text = |number| {
+        if load.stamped {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            format!("{} ", now.as_nanos())
+        } else {
+            format!("word{} ", number % 1000)
+        }
+    };
+    let events = (0..load.tokens).map(|number| delta(&format!(r#"{{"content":"{}"}}"#, text(number)), "null"));
     if load.pace.is_zero() {
         let mut whole = HEAD.to_vec();
         events.for_each(|event| chunk(&event, &mut whole));
@@ -105,8 +144,14 @@ async fn answer(stream: &mut TcpStream, load: Load, calls: usize) -> Fallible<()
     let mut ticks = interval_at(Instant::now() + load.pace, load.pace);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let mut piece = Vec::new();
-    for event in events {
-        ticks.tick().await;
+    let (mut events, mut byte) = (events, [0]);
+    loop {
+        // A client that leaves is seen at once, not at the next write.
+        tokio::select! {
+            _ = ticks.tick() => {}
+            read = stream.read(&mut byte) => return if read? == 0 { Ok(()) } else { Err("a second request".into()) },
+        }
+        let Some(event) = events.next() else { break };
         piece.clear();
         chunk(&event, &mut piece);
         stream.write_all(&piece).await?;
@@ -115,10 +160,6 @@ async fn answer(stream: &mut TcpStream, load: Load, calls: usize) -> Fallible<()
     end(calls, &mut piece);
     stream.write_all(&piece).await?;
     Ok(())
-}
-
-fn token(number: usize) -> String {
-    delta(&format!(r#"{{"content":"word{} "}}"#, number % 1000), "null")
 }
 
 /// The calls, the finish reason, the usage and the end marker.

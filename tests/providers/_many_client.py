@@ -1,0 +1,59 @@
+"""``python -m tests.providers._many_client ENGINE URL COUNT``: so many streams at once, twice; print what they took of the process."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from tinyagent_actors.messages import Context, Model, UserMessage
+from tinyagent_actors.providers import StreamOptions, open_stream
+
+_OF_THIS_PROCESS = Path("/proc/self")
+
+
+def taken() -> dict[str, int]:
+    """Count threads and descriptors."""
+    return {name: len(list((_OF_THIS_PROCESS / name).iterdir())) for name in ("task", "fd")}
+
+
+async def main(engine: Any, url: str, count: str) -> None:
+    """Ask in two rounds; each stream waits, with its first event read, until all have theirs."""
+    begun = 0
+    all_begun = trio.Event()
+    texts: list[str] = []
+    most: dict[str, int] = {}
+
+    async def one() -> None:
+        nonlocal begun
+        options = StreamOptions(engine=engine)
+        async with open_stream(Model("any", base_url=url), Context(messages=[UserMessage("hello")]), options) as stream:
+            await anext(stream)
+            begun += 1
+            if begun == int(count):
+                most.update(taken())
+                all_begun.set()
+            await all_begun.wait()
+            texts.append((await stream.result()).text)
+
+    async def a_round() -> None:
+        nonlocal begun, all_begun
+        begun, all_begun = 0, trio.Event()
+        async with trio.open_nursery() as nursery:
+            for _ in range(int(count)):
+                nursery.start_soon(one)
+
+    await a_round()
+    first = dict(most)
+    await trio.sleep(1)  # the ends of bodies are read behind; this is not what is measured
+    await a_round()
+    sys.stdout.write(json.dumps({"first": first, "second": most, "texts": len(texts), "distinct": sorted(set(texts))}))
+
+
+if __name__ == "__main__":
+    before = taken()
+    trio.run(main, *sys.argv[1:])
+    sys.stdout.write("\n" + json.dumps({"before": before, "after": taken()}))
