@@ -11,12 +11,12 @@ import pytest
 import trio
 
 from tests.providers.conftest import CONTEXT
-from tinyagent_actors import _alchemy
+from tinyagent_actors import _alchemy, open_system
 from tinyagent_actors.actors import current_runtime
 from tinyagent_actors.messages import Model
 from tinyagent_actors.providers import StreamOptions, open_stream
 from tinyagent_actors.providers._pump import Pump
-from tinyagent_actors.testing import ChatRequest, Endpoint, Reply, open_endpoint
+from tinyagent_actors.testing import ChatRequest, Delivery, Endpoint, Reply, open_endpoint
 
 pytestmark = pytest.mark.native
 
@@ -171,3 +171,96 @@ async def test_connections_are_used_again() -> None:
             assert await ask(endpoint) == "hello"
 
         assert endpoint.statistics().accepted == 1
+
+
+ASKING = (
+    "import os, sys, threading, time, trio\n"
+    "from tinyagent_actors import Context, Model, StreamOptions, UserMessage, open_stream\n"
+    "from tinyagent_actors.testing import Delivery, Reply, open_endpoint\n"
+    'forever = Reply(chunks=[b\'data: {"choices": [{"delta": {"content": "a"}}]}\\n\\n\'] * 9, delivery=Delivery(delay_between=9))\n'
+    "def opened(endpoint):\n"
+    "    model, context = Model('any', base_url=endpoint.url), Context('', (UserMessage('hello'),))\n"
+    "    return open_stream(model, context, StreamOptions(engine='native'))\n"
+    "async def ask():\n"
+    "    async with open_endpoint([Reply(text='hello')]) as endpoint, opened(endpoint) as stream:\n"
+    "        print((await stream.result()).text, flush=True)\n"
+    "async def hang(begun):\n"
+    "    async with open_endpoint([forever]) as endpoint, opened(endpoint) as stream:\n"
+    "        await anext(stream)\n"
+    "        begun()\n"
+    "        await stream.result()\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("ending", "code", "said"),
+    [
+        ("sys.exit(3)", 3, ""),
+        ("raise KeyboardInterrupt", -2, "KeyboardInterrupt"),
+        ("raise ValueError('a defect')", 1, "a defect"),
+    ],
+)
+def test_a_run_that_ends_over_an_open_stream(ending: str, code: int, said: str) -> None:
+    """HB01: whatever ends the run, it ends at once, with nothing left and nothing said but its own error."""
+    done = run_program(
+        ASKING + f"def begun():\n    {ending}\n"
+        "try:\n"
+        "    trio.run(hang, begun)\n"
+        "except BaseExceptionGroup as group:\n"
+        "    error = group\n"
+        "    while isinstance(error, BaseExceptionGroup):\n"
+        "        error = error.exceptions[0]\n"
+        "    raise error from None\n"
+    )
+
+    assert (done.returncode, done.stdout) == (code, "")
+    assert said in done.stderr
+    assert "Warning" not in done.stderr
+
+
+def test_an_interpreter_that_exits_while_a_thread_reads() -> None:
+    """HB02: a run in a daemon thread, with its stream open and its pump waiting, does not hold the exit."""
+    done = run_program(
+        ASKING + "begun = threading.Event()\n"
+        "threading.Thread(target=trio.run, args=(hang, begun.set), daemon=True).start()\n"
+        "begun.wait(30)\n"
+        "print('exits')\n"
+    )
+
+    assert (done.returncode, done.stdout) == (0, "exits\n")
+    assert "panicked" not in done.stderr
+
+
+def test_a_child_makes_an_engine_of_its_own() -> None:
+    """HB03: what the parent had is refused in the child; a new run there works, and the parent goes on."""
+    done = run_program(
+        ASKING + "import warnings\n"
+        "warnings.simplefilter('ignore')\n"
+        "trio.run(ask)\n"
+        "child = os.fork()\n"
+        "trio.run(ask)\n"
+        "if child:\n"
+        "    print(os.waitpid(child, 0)[1])\n"
+        "else:\n"
+        "    os._exit(0)\n"
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "hello\n" * 3 + "0\n", "")
+
+
+async def test_the_engine_is_closed_with_its_system() -> None:
+    """HB04: the end of a system aborts what is open; the run's own engine, made after it, works."""
+    endless = Reply(text="word " * 1000, chunk_size=5, delivery=Delivery(delay_between=0.02))
+    async with open_endpoint([endless, Reply(text="hello")]) as endpoint:
+        async with open_system():
+            block = open_stream(Model("any", base_url=endpoint.url), CONTEXT, NATIVE)
+            stream = await block.__aenter__()
+            await anext(stream)
+        with trio.fail_after(20):
+            message = await stream.result()
+            await endpoint.wait_for(lambda now: now.disconnects == 1)
+        await block.__aexit__(None, None, None)
+
+        assert message.error is not None
+        assert (message.error.kind, message.error.message) == ("connection_error", "the engine was closed")
+        assert await ask(endpoint) == "hello"
