@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import strategies as st
 
 from tests.providers._streams import HALVES, NUMBERS, ODD, TEXTS, Raw, bodies_of, maybe
 
 _INDICES = st.sampled_from([0, 0, 0, 1, 2, Raw("0.0"), Raw("-1"), None])
 _JSON_PIECES = st.one_of(st.sampled_from(['{"a', '":1}', "{", "}", "[]", "1", "", " ", '"x"', "NaN"]), TEXTS)
-_INPUTS = st.one_of(st.just({}), st.just({"a": 1}), ODD)
+_INPUTS: st.SearchStrategy[Any] = st.one_of(st.just({}), st.just({"a": 1}), ODD)
 _TYPES = st.sampled_from(
     [
         "text",

@@ -141,7 +141,7 @@ def check_server_calls(content: list[dict[str, Any]], *, is_last: bool) -> None:
 def test_any_transcript_makes_a_valid_request(
     transcript: list[Message], model: str, thinking: Any, limit: int | None, *, is_cached: bool
 ) -> None:
-    """Whoever made the messages, and wherever they broke off, the provider's rules are kept: see `check_valid`."""
+    """P59, P78: whoever made the messages, and wherever they broke off, the provider's rules are kept: see `check_valid`."""
     body = build(
         *transcript,
         model=model,
@@ -189,7 +189,7 @@ def test_results_stand_in_one_message_directly_after_their_calls() -> None:
 
 
 def test_a_call_without_a_result_gets_one_and_a_result_without_a_call_goes() -> None:
-    """Orphans are repaired, also in the middle, and ids are unique over the whole conversation."""
+    """P59: orphans are repaired, also in the middle, and ids are unique over the whole conversation."""
     body = build(
         UserMessage("go"),
         answered(ToolCall("call_0", "look"), ToolCall("call 0", "look"), reason="tool_use"),

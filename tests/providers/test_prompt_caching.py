@@ -76,7 +76,7 @@ def _exchange(draw: st.DrawFn, model: Model) -> list[list[Message]]:
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_what_lies_before_a_breakpoint_stays_as_it_is(model: Model, data: st.DataObject) -> None:
-    """Each request begins with all that the one before it had marked, byte for byte, but for the marks; and holds at most four."""
+    """P40: a request begins with all that the one before it had marked, byte for byte but for the marks, of which four fit."""
     transcript: list[Message] = []
     requests: list[bytes] = []
     for _ in range(data.draw(st.integers(1, 5))):
@@ -95,7 +95,7 @@ def test_what_lies_before_a_breakpoint_stays_as_it_is(model: Model, data: st.Dat
 
 
 def test_the_breakpoints_stand_on_the_system_prompt_and_the_newest_messages() -> None:
-    """Directly: the system prompt's, which covers the tools, and those of the three newest turns of the user, results too."""
+    """P40: the system prompt's, which covers the tools, and those of the three newest turns of the user, results too."""
     messages: list[Message] = []
     for number in range(4):
         call = AssistantMessage([ToolCall(f"c{number}", "look")], "tool_use")
@@ -117,7 +117,7 @@ def test_the_breakpoints_stand_on_the_system_prompt_and_the_newest_messages() ->
 
 
 def test_through_openrouter_text_stands_in_parts() -> None:
-    """Through OpenRouter: system prompt and all user messages are lists of parts, the three newest of them marked."""
+    """P40: system prompt and all user messages are lists of parts, the three newest of them marked."""
     messages: list[Message] = []
     for number in range(4):
         messages += [UserMessage(f"q{number}"), AssistantMessage("a")]

@@ -62,6 +62,9 @@ class AgentOptions:
     """Turns the transcript into what the model sees. None: messages of custom roles are left out."""
     get_api_key: GetApiKey | None = None
     """Asked before each request, with the provider's name."""
+    enable_prompt_caching: bool = False
+    """Whether what the provider has read is marked for its cache; see `StreamOptions.enable_prompt_caching`. A `stream_fn` of
+    your own sees to that itself."""
     stream_options: StreamOptions = attrs.field(factory=StreamOptions)
     limits: Limits = attrs.field(factory=Limits)
 
@@ -355,6 +358,8 @@ class Agent:
         stream_options = options.stream_options
         if options.get_api_key is not None:
             stream_options = attrs.evolve(stream_options, api_key=options.get_api_key)
+        if options.enable_prompt_caching:
+            stream_options = attrs.evolve(stream_options, enable_prompt_caching=True)
         if options.stream_fn is None:
             return ProviderCall(stream_options)
         if options.stream_fn is stream_openrouter:
