@@ -259,10 +259,12 @@ def test_a_turn_that_was_paused_goes_on_where_it_was() -> None:
     waiting = build(UserMessage("x"), paused)
     followed = build(UserMessage("x"), paused, answered(done, TextContent("so")), UserMessage("y"))
     left = build(UserMessage("x"), paused, UserMessage("never mind"))
+    elsewhere = build(UserMessage("x"), paused, provider="kimi")
 
     assert turns(waiting)[-1] == ("assistant", [text("let me see"), use])
     assert turns(followed)[1] == ("assistant", [text("let me see"), use, done.data, text("so")])
     assert turns(left)[1] == ("assistant", [text("let me see")])
+    assert [role for role, _ in turns(elsewhere)] == ["user", "assistant", "user"]
 
 
 def test_a_last_word_of_the_assistant() -> None:

@@ -54,7 +54,7 @@ def test_splitting_changes_nothing(
 @settings(max_examples=400, deadline=None)
 @given(pieces=cut_bodies(ANTHROPIC_BODIES), cut=CUTS, limit=LIMITS)
 def test_both_decoders_say_the_same_of_content_blocks(pieces: list[bytes], cut: str | None, limit: int) -> None:
-    """P75, P76, P77, P78: item by item, for `anthropic-messages`."""
+    """P77: item by item, for `anthropic-messages`."""
     ours, theirs = (
         make(engine, think_tags=False, event_limit=limit, api="anthropic-messages") for engine in ("httpx", "native")
     )

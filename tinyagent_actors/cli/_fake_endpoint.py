@@ -37,7 +37,7 @@ _POLICIES: Final[dict[str, Callable[[ChatRequest], Reply]]] = {
 }
 _EXIT_INTERRUPTED: Final = 130
 
-_HELP = """Serve an OpenAI-compatible endpoint on loopback, for tests.
+_HELP = """Serve an OpenAI- and Anthropic-compatible endpoint on loopback, for tests.
 
 The first line of output is the base URL. Requests are answered by a policy (echo: the user's last words; tools: each tool
 offered is called once, then what they said; survey: as the demo's readers need it, for `tinyagent demo --base-url`) or by

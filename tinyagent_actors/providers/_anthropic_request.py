@@ -25,6 +25,7 @@ from tinyagent_actors.messages import (
     RedactedThinkingContent,
     TextContent,
     ThinkingContent,
+    ThinkingLevel,
     ToolCall,
     ToolDefinition,
     ToolResultMessage,
@@ -77,7 +78,7 @@ def build_request(
     return to_json(body | dict(options.extra_body or {}) | {"messages": turns})
 
 
-def level_of(model: Model, options: StreamOptions) -> Any:
+def level_of(model: Model, options: StreamOptions) -> ThinkingLevel | None:
     """Give the thinking level that was asked for; None where nobody asked for any."""
     return options.thinking or (None if model.thinking_level == "off" else model.thinking_level)
 
@@ -132,7 +133,7 @@ class _Conversation:
     _said: Blocks = attrs.field(factory=list, init=False)
     """What the user said since the last turn."""
     _is_paused: bool = attrs.field(default=False, init=False)
-    """The last message is the assistant's, which only waits to go on."""
+    """The last message of the assistant is the model's own, which only waits to go on."""
 
     def __attrs_post_init__(self) -> None:
         self._ledger = CallLedger(self._rules)
@@ -145,8 +146,10 @@ class _Conversation:
             self._said += _said(message.content)
         elif isinstance(message, AssistantMessage):
             self._close_user()
-            self._append("assistant", self._blocks(message))
-            self._is_paused = message.stop_reason == "pause_turn"
+            is_maker = (message.provider, message.api) == (self._model.provider, self._model.api)
+            blocks = self._blocks(message, is_maker=is_maker)
+            self._append("assistant", blocks)
+            self._is_paused = message.stop_reason == "pause_turn" and is_maker and bool(blocks)
 
     def finish(self, *, is_thinking: bool) -> list[dict[str, Any]]:
         """Give all turns."""
@@ -190,8 +193,7 @@ class _Conversation:
             inside = [block for block in inside if block["type"] == "text"]
         self._results.append(_result(sent.id, inside or [_text(_NO_OUTPUT)], is_error=message.is_error))
 
-    def _blocks(self, message: AssistantMessage) -> Blocks:
-        is_maker = (message.provider, message.api) == (self._model.provider, self._model.api)
+    def _blocks(self, message: AssistantMessage, *, is_maker: bool) -> Blocks:
         rendered = [self._block(block, is_maker=is_maker) for block in message.content]
         return [block for block in rendered if block is not None]
 

@@ -1,7 +1,7 @@
 """The fake endpoint: a real HTTP server on loopback that answers as a provider would, or as none should.
 
 `open_endpoint` is the whole of it: what it serves is a list of `Reply`, or a `Policy`, which decides by the conversation. It
-takes requests for completions at any path that ends as a dialect's does (``/v1/chat/completions``), and for ``/v1/models``
+takes requests for completions at any path that ends as a dialect's does (``/v1/chat/completions``, ``/v1/messages``), and for ``/v1/models``
 and ``/healthz``; anything else is an error in the shape a provider gives it. It counts what happens, so that a test can wait
 for it in place of sleeping.
 """

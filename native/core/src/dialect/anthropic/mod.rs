@@ -213,3 +213,80 @@ impl<'a> Piece<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(events: &[&str]) -> Vec<Item> {
+        let mut decoder = decoder(DecoderOptions::default());
+        let mut items = Vec::new();
+        for event in events {
+            items.extend(decoder.feed(format!("data: {event}\n\n").as_bytes()));
+        }
+        items.extend(decoder.end(None));
+        items
+    }
+
+    #[test]
+    fn interleaved_blocks_are_told_apart_and_closed_in_order() {
+        let items = decode(&[
+            r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":"a"}}"#,
+            r#"{"type":"content_block_start","index":1,"content_block":{"type":"tool_use","id":"t","name":"n","input":{"a":1}}}"#,
+            r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"b"}}"#,
+            r#"{"type":"message_stop"}"#,
+        ]);
+
+        assert_eq!(
+            items,
+            [
+                Item::BlockOpen(0, "text"),
+                Item::BlockPiece(0, "a".to_owned()),
+                Item::BlockOpen(1, "tool_use"),
+                Item::BlockPiece(0, "b".to_owned()),
+                Item::Block(0, "{}".to_owned()),
+                Item::BlockPiece(1, r#"{"a":1}"#.to_owned()),
+                Item::Block(1, r#"{"id":"t","name":"n"}"#.to_owned()),
+                Item::End,
+            ]
+        );
+    }
+
+    #[test]
+    fn a_block_of_another_type_is_given_whole() {
+        let items = decode(&[
+            r#"{"type":"content_block_start","index":0,"content_block":{"type":"server_tool_use","id":"s","input":{}}}"#,
+            r#"{"type":"content_block_delta","index":0,"delta":{"type":"input_json_delta","partial_json":"{\"q\""}}"#,
+            r#"{"type":"content_block_delta","index":0,"delta":{"type":"input_json_delta","partial_json":": 1}"}}"#,
+            r#"{"type":"content_block_stop","index":0}"#,
+        ]);
+
+        assert_eq!(
+            items[..2],
+            [
+                Item::BlockOpen(0, ""),
+                Item::Block(0, r#"{"type":"server_tool_use","id":"s","input":{"q":1}}"#.to_owned()),
+            ]
+        );
+        assert!(matches!(items[2], Item::Error("truncated", _)));
+    }
+
+    #[test]
+    fn the_prompt_of_the_usage_holds_what_was_cached() {
+        let items = decode(&[
+            r#"{"type":"message_start","message":{"usage":{"input_tokens":3,"cache_read_input_tokens":40}}}"#,
+            r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"input_tokens":null,"output_tokens":5}}"#,
+        ]);
+
+        let told = Counters {
+            prompt: Some(43),
+            completion: Some(5),
+            cached: Some(40),
+            ..Counters::default()
+        };
+        assert_eq!(
+            items,
+            [Item::Finish("end_turn".to_owned()), Item::Usage(told), Item::End]
+        );
+    }
+}
