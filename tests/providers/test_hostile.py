@@ -109,7 +109,7 @@ CASES = {
     "2 MiB that are no UTF-8": Case(plain(START, (b"\xff\xc3", MIB), END, DONE), None, 32 + 5 * 6),
     "a bomb in gzip": Case(packed(31, b"gzip", (START, 1), (b"x" * MIB, 64)), "event_too_large", 8 + 32),
     "a bomb in deflate": Case(packed(-15, b"deflate", (START, 1), (b"x" * MIB, 64)), "event_too_large", 8 + 32),
-    "a bomb of comments": Case(packed(31, b"gzip", (b": ping\n\n" * 100_000, 80), (DONE, 1)), "empty_response", 32),
+    "a bomb of comments": Case(packed(31, b"gzip", (b": ping\n\n" * 100_000, 10), (DONE, 1)), "empty_response", 32),
     "brotli": Case(lambda: iter([OK % b"content-encoding: br\r\n", b"x" * MIB]), "protocol_error", 32),
     "zstd": Case(lambda: iter([OK % b"content-encoding: zstd\r\n", b"x" * MIB]), "protocol_error", 32),
     "gzip in gzip": Case(lambda: iter([OK % b"content-encoding: gzip, gzip\r\n", b"x" * MIB]), "protocol_error", 32),
@@ -165,7 +165,7 @@ async def measure(engine: str, case: Case) -> dict[str, Any]:
 @pytest.mark.process
 @pytest.mark.parametrize("name", CASES)
 async def test_a_hostile_stream(engine: str, name: str) -> None:
-    """HS01: it ends typed, within its memory, with its connection closed, and another stream goes on as if nothing were."""
+    """H01: it ends typed, within its memory, with its connection closed, and another stream goes on as if nothing were."""
     case = CASES[name]
 
     told = await measure(engine, case)
@@ -176,7 +176,7 @@ async def test_a_hostile_stream(engine: str, name: str) -> None:
 
 
 async def test_deep_arguments_do_not_run(ask: Ask) -> None:
-    """HS02: a call whose arguments are 10,000 levels deep is invalid, and nothing breaks over it."""
+    """H02: a call whose arguments are 10,000 levels deep is invalid, and nothing breaks over it."""
     answer = await ask.raw(OK % b"" + call(b'{\\"a\\":' * 10_000 + b"1" + b"}" * 10_000) + DONE)
 
     assert (answer.kind, answer.message.tool_calls) == (None, ())
@@ -184,7 +184,7 @@ async def test_deep_arguments_do_not_run(ask: Ask) -> None:
 
 
 async def test_a_byte_now_and_then(ask: Ask) -> None:
-    """HS03: a server that sends a byte of a comment now and then keeps `idle` away, and ends by `progress`."""
+    """H03: a server that sends a byte of a comment now and then keeps `idle` away, and ends by `progress`."""
     reply = Reply(chunks=[b":", *[b"x"] * 1000], delivery=Delivery(delay_between=0.05))
 
     answer = await ask(reply, timeouts=Timeouts(first_byte=5, idle=5, progress=0.5))
@@ -196,7 +196,7 @@ async def test_a_byte_now_and_then(ask: Ask) -> None:
 
 @pytest.mark.parametrize("start", [b"data: ", b"["])
 def test_single_bytes_cost_no_more_than_many(start: bytes) -> None:
-    """HS04: what comes one byte at a time takes the memory of its bytes, not of its pieces."""
+    """H04: what comes one byte at a time takes the memory of its bytes, not of its pieces."""
     count = 200_000
     framing = Framer(limit=64 * MIB)
     framing.feed(start)
@@ -212,7 +212,7 @@ def test_single_bytes_cost_no_more_than_many(start: bytes) -> None:
 
 
 def test_short_lines_cost_no_more_than_long_ones() -> None:
-    """HS04: neither do the lines of one event."""
+    """H04: neither do the lines of one event."""
     framing = Framer(limit=64 * MIB)
     lines = b"data: xy\n" * 100
     tracemalloc.start()

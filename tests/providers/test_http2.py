@@ -60,7 +60,7 @@ async def hello(exchange: Exchange) -> None:
 
 
 async def test_many_streams_share_a_connection(authority: Authority) -> None:
-    """H201: where the server has it, HTTP/2 is spoken, and one connection carries what comes one after the other or at once."""
+    """W01: where the server has it, HTTP/2 is spoken, and one connection carries what comes one after the other or at once."""
     together = trio.Event()
 
     async def answer(exchange: Exchange) -> None:
@@ -88,7 +88,7 @@ async def test_many_streams_share_a_connection(authority: Authority) -> None:
 
 
 async def test_leaving_early_resets_the_stream_alone(authority: Authority) -> None:
-    """H202: the server sees `RST_STREAM` with `CANCEL`; the connection serves the next request."""
+    """W02: the server sees `RST_STREAM` with `CANCEL`; the connection serves the next request."""
 
     async def answer(exchange: Exchange) -> None:
         if len(server.exchanges) > 1:
@@ -110,7 +110,7 @@ async def test_leaving_early_resets_the_stream_alone(authority: Authority) -> No
 
 
 async def test_a_reader_that_stops_stops_its_stream_alone(authority: Authority) -> None:
-    """H203: its window bounds what comes for it; others on the connection go on; then nothing is missing."""
+    """W03: its window bounds what comes for it; others on the connection go on; then nothing is missing."""
     piece = delta("x" * 10_000)
     pieces = 1000  # 10 MB
 
@@ -152,7 +152,7 @@ async def _entered(block: AbstractAsyncContextManager[ProviderStream], nursery: 
 
 
 async def test_a_server_that_says_goodbye(authority: Authority) -> None:
-    """H204: after `GOAWAY` what is under way goes on to its end, and the next request takes a new connection."""
+    """W04: after `GOAWAY` what is under way goes on to its end, and the next request takes a new connection."""
     gone = trio.Event()
 
     async def answer(exchange: Exchange) -> None:
@@ -181,7 +181,7 @@ async def test_a_server_that_says_goodbye(authority: Authority) -> None:
 
 @pytest.mark.parametrize("how", ["refused", "goodbye"])
 async def test_a_request_that_was_not_looked_at_goes_again(authority: Authority, how: str) -> None:
-    """H205: `REFUSED_STREAM`, or a goodbye that leaves the request out, says that nothing was done with it: once more."""
+    """W05: `REFUSED_STREAM`, or a goodbye that leaves the request out, says that nothing was done with it: once more."""
 
     async def answer(exchange: Exchange) -> None:
         if len(server.exchanges) > 1:
@@ -199,7 +199,7 @@ async def test_a_request_that_was_not_looked_at_goes_again(authority: Authority,
 
 
 async def test_a_stream_that_the_server_resets(authority: Authority) -> None:
-    """H206: before its head a `connection_error`, in the middle `truncated`; it is not asked again by the engine."""
+    """W06: before its head a `connection_error`, in the middle `truncated`; it is not asked again by the engine."""
 
     async def answer(exchange: Exchange) -> None:
         if len(server.exchanges) > 1:

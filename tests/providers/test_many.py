@@ -22,7 +22,7 @@ FOUR = [TEXT, TEXT, TEXT, b"data: [DONE]\n\n"]
 
 @pytest.mark.process
 async def test_three_hundred_streams(engine: str) -> None:
-    """MS01: few threads, a descriptor each, all given back, and the connections used again."""
+    """M01: few threads, a descriptor each, all given back, and the connections used again."""
     reply = Reply(chunks=FOUR, framing="length", delivery=Delivery(delay_between=0.05))
     async with open_endpoint(lambda _: reply) as endpoint:
         command = [sys.executable, "-m", "tests.providers._many_client", engine, endpoint.url, str(COUNT)]
@@ -40,7 +40,7 @@ async def test_three_hundred_streams(engine: str) -> None:
 
 
 async def test_a_stalled_stream_delays_no_other(engine: str) -> None:
-    """MS02: one whose server is silent, one whose reader has stopped, and the others go on."""
+    """M02: one whose server is silent, one whose reader has stopped, and the others go on."""
 
     def policy(request: ChatRequest) -> Reply:
         path = request.request.path
@@ -68,7 +68,7 @@ async def test_a_stalled_stream_delays_no_other(engine: str) -> None:
 
 
 async def test_closing_five_hundred_streams(engine: str) -> None:
-    """MS03: all of them cancelled in flight: the server sees each leave, and the pool works."""
+    """M03: all of them cancelled in flight: the server sees each leave, and the pool works."""
     count = 500
     endless = Reply(chunks=[TEXT] * 3, delivery=Delivery(delay_between=3600))
 

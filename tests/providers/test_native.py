@@ -201,7 +201,7 @@ ASKING = (
     ],
 )
 def test_a_run_that_ends_over_an_open_stream(ending: str, code: int, said: str) -> None:
-    """HB01: whatever ends the run, it ends at once, with nothing left and nothing said but its own error."""
+    """N01: whatever ends the run, it ends at once, with nothing left and nothing said but its own error."""
     done = run_program(
         ASKING + f"def begun():\n    {ending}\n"
         "try:\n"
@@ -219,7 +219,7 @@ def test_a_run_that_ends_over_an_open_stream(ending: str, code: int, said: str) 
 
 
 def test_an_interpreter_that_exits_while_a_thread_reads() -> None:
-    """HB02: a run in a daemon thread, with its stream open and its pump waiting, does not hold the exit."""
+    """N02: a run in a daemon thread, with its stream open and its pump waiting, does not hold the exit."""
     done = run_program(
         ASKING + "begun = threading.Event()\n"
         "threading.Thread(target=trio.run, args=(hang, begun.set), daemon=True).start()\n"
@@ -232,7 +232,7 @@ def test_an_interpreter_that_exits_while_a_thread_reads() -> None:
 
 
 def test_a_child_makes_an_engine_of_its_own() -> None:
-    """HB03: what the parent had is refused in the child; a new run there works, and the parent goes on."""
+    """N03: what the parent had is refused in the child; a new run there works, and the parent goes on."""
     done = run_program(
         ASKING + "import warnings\n"
         "warnings.simplefilter('ignore')\n"
@@ -249,7 +249,7 @@ def test_a_child_makes_an_engine_of_its_own() -> None:
 
 
 async def test_the_engine_is_closed_with_its_system() -> None:
-    """HB04: the end of a system aborts what is open; the run's own engine, made after it, works."""
+    """N04: the end of a system aborts what is open; the run's own engine, made after it, works."""
     endless = Reply(text="word " * 1000, chunk_size=5, delivery=Delivery(delay_between=0.02))
     async with open_endpoint([endless, Reply(text="hello")]) as endpoint:
         async with open_system():

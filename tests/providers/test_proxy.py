@@ -29,7 +29,7 @@ def url_of(proxy: Relay, credentials: str = "") -> str:
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", None])
 async def test_http_goes_through_the_proxy(ask: Ask, monkeypatch: pytest.MonkeyPatch, name: str | None) -> None:
-    """PX01: a request for plain http is given to the proxy whole."""
+    """X01: a request for plain http is given to the proxy whole."""
     async with open_endpoint([Reply(text="hello")]) as endpoint, open_proxy(endpoint.port) as proxy:
         if name is not None:
             monkeypatch.setenv(name, url_of(proxy))
@@ -45,7 +45,7 @@ async def test_http_goes_through_the_proxy(ask: Ask, monkeypatch: pytest.MonkeyP
 async def test_https_goes_through_a_tunnel(
     ask: Ask, authority: Authority, monkeypatch: pytest.MonkeyPatch, name: str | None
 ) -> None:
-    """PX02: the proxy is asked to connect, and sees nothing of what passes."""
+    """X02: the proxy is asked to connect, and sees nothing of what passes."""
     async with open_endpoint([Reply(text="hello")]) as endpoint:
         async with open_tls_front(endpoint.port, authority.server()) as front, open_proxy(front.port) as proxy:
             if name is not None:
@@ -61,7 +61,7 @@ async def test_https_goes_through_a_tunnel(
 
 
 async def test_a_proxy_that_speaks_tls(ask: Ask, authority: Authority) -> None:
-    """PX02: its certificate is looked at, too."""
+    """X02: its certificate is looked at, too."""
     async with open_endpoint([Reply(text="hello")]) as endpoint:
         async with open_proxy(endpoint.port, tls=authority.server()) as proxy:
             url = f"https://localhost:{proxy.port}"
@@ -77,7 +77,7 @@ async def test_a_proxy_that_speaks_tls(ask: Ask, authority: Authority) -> None:
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 async def test_credentials_of_the_proxy(ask: Ask, authority: Authority, scheme: str) -> None:
-    """PX03: a user and a password of the URL go to the proxy alone."""
+    """X03: a user and a password of the URL go to the proxy alone."""
     async with (
         open_endpoint([Reply(text="hello")]) as endpoint,
         open_tls_front(endpoint.port, authority.server()) as front,
@@ -94,7 +94,7 @@ async def test_credentials_of_the_proxy(ask: Ask, authority: Authority, scheme: 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 async def test_a_proxy_that_refuses(ask: Ask, authority: Authority, scheme: str) -> None:
-    """PX04: an error, and no password in its text."""
+    """X04: an error, and no password in its text."""
     async with open_proxy(1, refuse="407 Proxy Authentication Required") as proxy:
         transport = Transport(ca=authority.pem, proxy=url_of(proxy, "user:hunter22@"))
         answer = await ask.url(f"{scheme}://provider.test/v1", transport=transport, api_key=SECRET)
@@ -106,7 +106,7 @@ async def test_a_proxy_that_refuses(ask: Ask, authority: Authority, scheme: str)
 
 
 async def test_a_proxy_that_is_not_there(ask: Ask) -> None:
-    """PX04: `connection_error`, which may be tried again, and no password in its text."""
+    """X04: `connection_error`, which may be tried again, and no password in its text."""
     answer = await ask.url(
         "http://provider.test/v1", transport=Transport(proxy="http://user:hunter22@127.0.0.1:9"), api_key=SECRET
     )
@@ -122,7 +122,7 @@ async def test_a_proxy_that_is_not_there(ask: Ask) -> None:
 async def test_this_machine_is_never_asked_through_a_proxy_of_the_environment(
     ask: Ask, monkeypatch: pytest.MonkeyPatch, name: str, host: str
 ) -> None:
-    """PX05: nothing stands between a program and its own machine; not even a variable that is no URL."""
+    """X05: nothing stands between a program and its own machine; not even a variable that is no URL."""
     async with open_endpoint([Reply(text="hi")] * 2) as endpoint:
         for value in ("http://127.0.0.1:9", "::"):
             monkeypatch.setenv(name, value)
@@ -130,7 +130,7 @@ async def test_this_machine_is_never_asked_through_a_proxy_of_the_environment(
 
 
 async def test_this_machine_is_asked_through_a_proxy_that_was_given(ask: Ask) -> None:
-    """PX05: who says `Transport.proxy` means it."""
+    """X05: who says `Transport.proxy` means it."""
     async with open_endpoint([Reply(text="hi")]) as endpoint, open_proxy(endpoint.port) as proxy:
         assert (await ask.url("http://127.0.0.1:9/v1", transport=Transport(proxy=url_of(proxy)))).text == "hi"
         assert proxy.accepted == 1
@@ -150,7 +150,7 @@ async def test_this_machine_is_asked_through_a_proxy_that_was_given(ask: Ask) ->
     ],
 )
 async def test_a_variable_that_is_no_url(ask: Ask, monkeypatch: pytest.MonkeyPatch, scheme: str, value: str) -> None:
-    """PX06: the same typed error on both engines, the variable named, no credentials in the text."""
+    """X06: the same typed error on both engines, the variable named, no credentials in the text."""
     name = f"{scheme.upper()}_PROXY"
     monkeypatch.setenv(name, value)
 
@@ -165,13 +165,13 @@ async def test_a_variable_that_is_no_url(ask: Ask, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("proxy", ["", "::", "socks5://host", 3, True])
 def test_an_option_that_is_no_url(proxy: object) -> None:
-    """PX06: refused where it is written."""
+    """X06: refused where it is written."""
     with pytest.raises(SpecError, match=r"Transport\.proxy"):
         Transport(proxy=proxy)  # type: ignore[arg-type]  # as a caller's mistake would have it
 
 
 def test_no_password_is_shown() -> None:
-    """PX06: neither by the option nor by the route."""
+    """X06: neither by the option nor by the route."""
     transport = Transport(proxy="http://user:hunter22@proxy:3128")
 
     assert repr(transport) == "Transport(ca=None, proxy='http://proxy:3128')"
@@ -184,7 +184,7 @@ def proxy_of(url: str, environ: dict[str, str], transport: Transport | None = No
 
 
 def test_which_proxy() -> None:
-    """PX07: small letters win, then the scheme's own; `False` is none; a host and a port are enough."""
+    """X07: small letters win, then the scheme's own; `False` is none; a host and a port are enough."""
     environ = {"HTTPS_PROXY": "big:1", "https_proxy": "small:2", "ALL_PROXY": "all:3"}
 
     assert proxy_of("https://a.test/", environ) == "http://small:2"
@@ -196,7 +196,7 @@ def test_which_proxy() -> None:
 
 
 def test_a_variable_that_a_web_server_set() -> None:
-    """PX07: `HTTP_PROXY` may be a header `Proxy` of somebody's request."""
+    """X07: `HTTP_PROXY` may be a header `Proxy` of somebody's request."""
     assert proxy_of("http://a.test/", {"HTTP_PROXY": "evil:1", "REQUEST_METHOD": "GET"}) is None
     assert proxy_of("http://a.test/", {"http_proxy": "good:1", "REQUEST_METHOD": "GET"}) == "http://good:1"
 
@@ -223,7 +223,7 @@ def test_a_variable_that_a_web_server_set() -> None:
     ],
 )
 def test_exceptions(host: str, port: int, exceptions: str, *, excepted: bool) -> None:
-    """PX08: `NO_PROXY` names hosts, domains, addresses and networks."""
+    """X08: `NO_PROXY` names hosts, domains, addresses and networks."""
     assert is_excepted(host, port, exceptions) is excepted
     where = f"[{host}]" if ":" in host else host
     expected = None if excepted else "http://proxy:1"
@@ -231,7 +231,7 @@ def test_exceptions(host: str, port: int, exceptions: str, *, excepted: bool) ->
 
 
 def test_routes_are_values() -> None:
-    """PX08: who named the certificates makes no other connections; what is read from the environment does."""
+    """X08: who named the certificates makes no other connections; what is read from the environment does."""
     by_file = find_route("https://a.test/", Transport(), {"SSL_CERT_FILE": "/ca", "SSL_CERT_DIR": "/b:/c"})
 
     assert by_file == Route(None, ("/ca", "/b", "/c"))

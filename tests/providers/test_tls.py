@@ -45,14 +45,14 @@ def assert_untrusted(answer: Answer, reason: str) -> None:
 
 
 async def test_a_private_authority_by_option(ask: Ask, authority: Authority) -> None:
-    """TLS01: `Transport.ca` names the file of the authority that is trusted."""
+    """L01: `Transport.ca` names the file of the authority that is trusted."""
     answer = await ask_over_tls(ask, authority.server(), transport=Transport(ca=authority.pem))
 
     assert (answer.text, answer.kind) == ("hello", None)
 
 
 async def test_a_private_authority_by_a_folder(ask: Ask, authority: Authority, tmp_path: Path) -> None:
-    """TLS01: a folder stands for its files; what else lies in it is nobody's fault."""
+    """L01: a folder stands for its files; what else lies in it is nobody's fault."""
     (tmp_path / "ca.pem").write_bytes(authority.pem.read_bytes())
     (tmp_path / "README").write_text("the certificates of this house")
     (tmp_path / "empty").mkdir()
@@ -64,7 +64,7 @@ async def test_a_private_authority_by_a_folder(ask: Ask, authority: Authority, t
 async def test_a_private_authority_by_the_environment(
     ask: Ask, authority: Authority, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """TLS01: `SSL_CERT_FILE` and `SSL_CERT_DIR` say so too."""
+    """L01: `SSL_CERT_FILE` and `SSL_CERT_DIR` say so too."""
     path = authority.pem if name == "SSL_CERT_FILE" else authority.pem.parent
     monkeypatch.setenv(name, str(path))
 
@@ -74,7 +74,7 @@ async def test_a_private_authority_by_the_environment(
 async def test_the_option_goes_before_the_environment(
     ask: Ask, authority: Authority, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """TLS01: who names an authority trusts no other."""
+    """L01: who names an authority trusts no other."""
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.pem))
     other = Authority.make(tmp_path)
 
@@ -84,19 +84,19 @@ async def test_the_option_goes_before_the_environment(
 
 
 async def test_an_unknown_issuer(ask: Ask, authority: Authority) -> None:
-    """TLS02: nobody said that the authority is trusted: typed, not to be tried again, and nothing is sent."""
+    """L02: nobody said that the authority is trusted: typed, not to be tried again, and nothing is sent."""
     assert_untrusted(await ask_over_tls(ask, authority.server()), "unknown issuer")
 
 
 async def test_a_certificate_that_has_expired(ask: Ask, authority: Authority) -> None:
-    """TLS02: the text says so."""
+    """L02: the text says so."""
     answer = await ask_over_tls(ask, authority.expired(), transport=Transport(ca=authority.pem))
 
     assert_untrusted(answer, "expired")
 
 
 async def test_a_certificate_of_another_host(ask: Ask, authority: Authority) -> None:
-    """TLS02: the text says so."""
+    """L02: the text says so."""
     answer = await ask_over_tls(ask, authority.server("other.test"), transport=Transport(ca=authority.pem))
 
     assert_untrusted(answer, "wrong host")
@@ -106,7 +106,7 @@ async def test_a_certificate_of_another_host(ask: Ask, authority: Authority) -> 
     "content", [None, "", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
 )
 async def test_an_authority_that_cannot_be_read(ask: Ask, tmp_path: Path, content: str | None) -> None:
-    """TLS03: a file that is missing, empty, something else or damaged is a typed error that names it."""
+    """L03: a file that is missing, empty, something else or damaged is a typed error that names it."""
     path = tmp_path / "ca.pem"
     if content is not None:
         path.write_text(content)
@@ -121,7 +121,7 @@ async def test_an_authority_that_cannot_be_read(ask: Ask, tmp_path: Path, conten
 
 
 async def test_a_folder_without_an_authority(ask: Ask, tmp_path: Path) -> None:
-    """TLS03: nobody would be trusted, so it is an error."""
+    """L03: nobody would be trusted, so it is an error."""
     answer = await ask.url("https://127.0.0.1:9/v1", transport=Transport(ca=tmp_path))
 
     assert answer.message.error is not None
@@ -129,14 +129,14 @@ async def test_a_folder_without_an_authority(ask: Ask, tmp_path: Path) -> None:
 
 
 async def test_plain_http_needs_no_certificate(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
-    """TLS03: a local server is asked on a machine that has none."""
+    """L03: a local server is asked on a machine that has none."""
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/ca.pem")
 
     assert (await ask(Reply(text="hello"))).text == "hello"
 
 
 async def test_a_server_without_tls(ask: Ask, authority: Authority) -> None:
-    """TLS04: what answers in plain text is a `connection_error`."""
+    """L04: what answers in plain text is a `connection_error`."""
     async with open_raw_server(b"HTTP/1.1 400 Bad Request\r\n\r\n") as url:
         answer = await ask.url(url.replace("http://", "https://"), transport=Transport(ca=authority.pem))
 
@@ -144,7 +144,7 @@ async def test_a_server_without_tls(ask: Ask, authority: Authority) -> None:
 
 
 async def test_a_handshake_that_does_not_end(ask: Ask, authority: Authority) -> None:
-    """TLS04: `connect` bounds the handshake too."""
+    """L04: `connect` bounds the handshake too."""
 
     async def serve(connection: trio.SocketStream) -> None:
         await trio.sleep_forever()
@@ -161,7 +161,7 @@ async def test_a_handshake_that_does_not_end(ask: Ask, authority: Authority) -> 
 
 
 async def test_connections_are_used_again(engine: str, authority: Authority) -> None:
-    """TLS05: one handshake for three answers; another setting has connections of its own."""
+    """L05: one handshake for three answers; another setting has connections of its own."""
     async with open_endpoint(lambda _: Reply(text="hello", framing="length")) as endpoint:
         async with open_tls_front(endpoint.port, authority.server()) as front:
             model = Model("any", base_url=f"https://localhost:{front.port}/v1")
@@ -173,7 +173,7 @@ async def test_connections_are_used_again(engine: str, authority: Authority) -> 
 
 
 async def test_leaving_early_closes_the_connection(engine: str, authority: Authority) -> None:
-    """TLS05: the server sees its client leave, though TLS would say goodbye first."""
+    """L05: the server sees its client leave, though TLS would say goodbye first."""
     forever = Reply(text="word " * 1000, chunk_size=5, delivery=Delivery(delay_between=0.02))
     async with open_endpoint([forever]) as endpoint, open_tls_front(endpoint.port, authority.server()) as front:
         model = Model("any", base_url=f"https://localhost:{front.port}/v1")
@@ -187,13 +187,13 @@ async def test_leaving_early_closes_the_connection(engine: str, authority: Autho
 
 @pytest.mark.parametrize("ca", ["", 3, "a\0b"])
 def test_what_is_no_path(ca: object) -> None:
-    """TLS03: refused where it is written."""
+    """L03: refused where it is written."""
     with pytest.raises(SpecError, match=r"Transport\.ca"):
         Transport(ca=ca)  # type: ignore[arg-type]  # as a caller's mistake would have it
 
 
 def test_contexts_are_bounded(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
-    """TLS05: the one used longest ago makes room."""
+    """L05: the one used longest ago makes room."""
     monkeypatch.setattr(certificates_module, "MAX_CONTEXTS", 2)
     certificates = Certificates()
     routes = [Route(roots=(str(authority.pem),) * number) for number in (1, 2, 3)]
