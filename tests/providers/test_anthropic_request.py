@@ -343,14 +343,15 @@ def test_temperature_is_sent_only_where_it_is_taken(model: str, thinking: Any, e
 
 
 def test_the_limit_is_the_options_then_the_models_then_a_default() -> None:
-    """`max_tokens` is always sent: the option's, else the model's, else 8192."""
+    """`max_tokens` is always sent: the option's, else the model's, else what is known of the model, else 8192."""
     by_model = build_request(
         Model("m", provider="anthropic", max_tokens=99), Context(messages=[UserMessage("x")]), StreamOptions(), NOWHERE
     )
 
     assert build(UserMessage("x"), max_tokens=7)["max_tokens"] == 7
     assert json.loads(by_model)["max_tokens"] == 99
-    assert build(UserMessage("x"))["max_tokens"] == 8192
+    assert build(UserMessage("x"), model="claude-haiku-4-5")["max_tokens"] == 64_000
+    assert build(UserMessage("x"), model="claude-of-tomorrow")["max_tokens"] == 8192
 
 
 def test_a_model_with_budgets_does_not_think_after_calls_made_without_thinking() -> None:

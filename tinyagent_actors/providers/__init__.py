@@ -1,9 +1,13 @@
 """Providers: one way to a model's answer as typed events, on more than one engine."""
 
+from tinyagent_actors.providers._cost import cost_of
 from tinyagent_actors.providers._engines import best_engine
+from tinyagent_actors.providers._model_facts import Kind, ModelFacts
+from tinyagent_actors.providers._model_table import ModelTable, load_models
 from tinyagent_actors.providers._open_stream import open_stream
 from tinyagent_actors.providers._openrouter import OpenRouterModel, stream_openrouter
 from tinyagent_actors.providers._options import ENGINES, Engine, StreamLimits, StreamOptions, Timeouts
+from tinyagent_actors.providers._price import Price
 from tinyagent_actors.providers._seed_event import AssistantMessageEvent
 from tinyagent_actors.providers._seed_stream import SeedStream, Signal, SimpleStreamOptions
 from tinyagent_actors.providers._stream import ProviderStream
@@ -13,7 +17,11 @@ __all__ = [
     "ENGINES",
     "AssistantMessageEvent",
     "Engine",
+    "Kind",
+    "ModelFacts",
+    "ModelTable",
     "OpenRouterModel",
+    "Price",
     "ProviderStream",
     "SeedStream",
     "Signal",
@@ -23,6 +31,8 @@ __all__ = [
     "Timeouts",
     "Transport",
     "best_engine",
+    "cost_of",
+    "load_models",
     "open_stream",
     "stream_openrouter",
 ]

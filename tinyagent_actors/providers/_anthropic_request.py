@@ -35,11 +35,12 @@ from tinyagent_actors.providers._anthropic_rules import AnthropicRules, rules_of
 from tinyagent_actors.providers._cache_marks import Blocks, add_marks, limit_marks
 from tinyagent_actors.providers._call_ledger import NO_RESULT, CallLedger
 from tinyagent_actors.providers._endpoint import Endpoint
+from tinyagent_actors.providers._model_table import load_models
 from tinyagent_actors.providers._options import StreamOptions
 from tinyagent_actors.providers._request_json import to_json
 
 DEFAULT_MAX_TOKENS: Final = 8192
-"""The dialect wants a limit; this one where neither the options nor the model say one."""
+"""The dialect wants a limit; this one where neither the options nor the model say one, and none is known of the model."""
 
 _NOTHING_SAID: Final = "(no message)"
 """What the user says where the transcript begins with the assistant, or holds nothing."""
@@ -53,13 +54,14 @@ def build_request(
     model: Model,
     context: Context,
     options: StreamOptions,
-    endpoint: Endpoint,  # noqa: ARG001  # the rules of this dialect hang on the model alone
+    endpoint: Endpoint,
     *,
     with_stream_options: bool = False,  # noqa: ARG001  # there are none
 ) -> bytes:
     """Give the JSON body of a request; see `build_request` of the other dialects."""
     rules = rules_of(model)
-    limit = options.max_tokens or model.max_tokens or DEFAULT_MAX_TOKENS
+    known = (options.models or load_models()).facts(model, endpoint.url).max_tokens
+    limit = options.max_tokens or known or DEFAULT_MAX_TOKENS
     conversation = _Conversation(model, rules)
     for message in context.messages:
         conversation.add(message)

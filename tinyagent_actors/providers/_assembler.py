@@ -40,6 +40,7 @@ from tinyagent_actors.messages import (
 )
 from tinyagent_actors.providers._block_content import text_content, thinking_content, whole_content
 from tinyagent_actors.providers._classify import classify_in_band, classify_response, error_of_finish
+from tinyagent_actors.providers._cost import cost_of
 from tinyagent_actors.providers._error_tables import stop_reason_of
 from tinyagent_actors.providers._items import (
     BLOCK,
@@ -64,6 +65,7 @@ from tinyagent_actors.providers._items import (
 )
 from tinyagent_actors.providers._json_profile import MalformedJsonError, NumberText, parse_exact
 from tinyagent_actors.providers._vendor_codes import vendor_of
+from tinyagent_actors.providers._price import Price
 
 _RETRYABLE: Final = frozenset({"truncated", "timeout", "connection_error", "empty_response"})
 _BLOCK_KINDS: Final = {"text": TEXT, "thinking": THINKING, "tool_use": CALL_OPEN, "": BLOCK}
@@ -94,6 +96,10 @@ class Assembler:
     _model: Model
     _make_id: Callable[[], str] = attrs.field(factory=_numbered_ids)
     """Gives ids for calls that have none, or one that another call of the message has."""
+    _price: Price | None = None
+    """What the model costs; a bill in the answer wins."""
+    _rest_is_reasoning: bool = False
+    """Whether what a total has beyond prompt and completion is reasoning that was not told of."""
     _blocks: list[_Block] = attrs.field(factory=list, init=False)
     _content: list[Content | None] = attrs.field(factory=list, init=False)
     _calls: dict[int, _Block] = attrs.field(factory=dict, init=False)
@@ -161,7 +167,7 @@ class Assembler:
             else:
                 self._answered_by = payload[1]
         elif kind == USAGE:
-            self._usage = _usage(payload)
+            self._usage = _usage(payload, rest_is_reasoning=self._rest_is_reasoning)
         elif kind == DETAILS:
             self._details = payload
         elif kind == REFUSAL:
@@ -305,7 +311,7 @@ class Assembler:
             model.api,
             model.provider,
             self._answered_by or model.id,
-            self._usage,
+            _with_cost(self._usage, self._price),
             self._response_id,
             self._finish,
             error,
@@ -369,16 +375,22 @@ def _plain(value: Any) -> Any:
     return [_plain(member) for member in value] if isinstance(value, list) else value
 
 
-def _usage(counters: UsageCounters) -> Usage | None:
+def _with_cost(usage: Usage | None, price: Price | None) -> Usage | None:
+    if usage is None or usage.cost is not None:
+        return usage
+    return attrs.evolve(usage, cost=cost_of(usage, price))
+
+
+def _usage(counters: UsageCounters, *, rest_is_reasoning: bool) -> Usage | None:
     """Give the one form of usage: `input` is what was not cached, `output` includes reasoning."""
     prompt, completion, total, cached, written, reasoning, cost = counters
     told = [value for value in (prompt, completion, total, cached, written, reasoning) if value is not None]
     if not any(told) and not cost:
         return None
-    read, wrote, thought = cached or 0, written or 0, reasoning or 0
-    output = completion or 0
-    if total is not None and prompt is not None and total == prompt + output + thought and thought:
-        output += thought
+    read, wrote, thought, output = cached or 0, written or 0, reasoning or 0, completion or 0
+    rest = 0 if total is None or prompt is None else max(0, total - prompt - output)
+    if rest == thought or (rest_is_reasoning and reasoning is None):
+        output, thought = output + rest, rest
     return Usage(
         max(0, (prompt or 0) - read - wrote),
         output,

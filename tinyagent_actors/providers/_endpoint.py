@@ -54,21 +54,24 @@ class _Location:
     is_private: bool
 
 
-def resolve_endpoint(model: Model, options: StreamOptions, key: str | None, environ: Mapping[str, str]) -> Endpoint:
+def resolve_endpoint(
+    model: Model, options: StreamOptions, key: str | None, environ: Mapping[str, str], base_url: str | None = None
+) -> Endpoint:
     """Give the endpoint of a request.
 
     Args:
-        model: Its `base_url` goes before the environment's, and that before the table's.
+        model: Its `base_url` goes before the environment's, and that before what is known of the model or its provider.
         options: Its headers win over the model's.
         key: What `find_key` gave.
         environ: The environment.
+        base_url: Where this model is served, if that is known.
 
     Raises:
         SpecError: The base URL or a header is wrong, or nothing says where the provider lives.
         ProviderError: Kind `auth`: a key is needed and there is none that can be sent.
     """
     facts = _facts_of(model)
-    location = _locate(*_base_url(model, facts, environ), model.api)
+    location = _locate(*_base_url(model, facts, environ, base_url), model.api)
     check_headers("Model.headers", model.headers)
     headers = dict(_BASE_HEADERS)
     for given in (model.headers, options.headers or {}):
@@ -112,7 +115,9 @@ def _variable(provider: str) -> str:
     return "".join(character if character.isalnum() else "_" for character in provider.upper())
 
 
-def _base_url(model: Model, facts: ProviderFacts | None, environ: Mapping[str, str]) -> tuple[str, str]:
+def _base_url(
+    model: Model, facts: ProviderFacts | None, environ: Mapping[str, str], known: str | None
+) -> tuple[str, str]:
     """Give the base URL and what to call it in an error."""
     if model.base_url and model.base_url.strip():
         return model.base_url.strip(), "Model.base_url"
@@ -120,6 +125,8 @@ def _base_url(model: Model, facts: ProviderFacts | None, environ: Mapping[str, s
     from_environment = environ.get(variable, "").strip()
     if from_environment:
         return from_environment, variable
+    if known is not None:
+        return known, "base_url of the data file"
     if facts is None or facts.base_url is None:
         raise SpecError("Model.base_url", f"must be given (or {variable}): nobody knows where {model.provider!r} lives")
     return facts.base_url, "Model.base_url"

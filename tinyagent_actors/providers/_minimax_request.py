@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from tinyagent_actors.messages import Content, Context, Model, TextContent, ThinkingContent
 from tinyagent_actors.providers._endpoint import Endpoint
+from tinyagent_actors.providers._model_table import load_models
 from tinyagent_actors.providers._openai_request import build_body
 from tinyagent_actors.providers._options import StreamOptions
-from tinyagent_actors.providers._provider_rules import ProviderRules
 from tinyagent_actors.providers._request_json import to_json
 from tinyagent_actors.providers._vendor_models import minimax_facts
 
@@ -25,15 +25,15 @@ def build_minimax_request(
     model: Model,
     context: Context,
     options: StreamOptions,
-    endpoint: Endpoint,  # noqa: ARG001  # every host is asked the same way
+    endpoint: Endpoint,
     *,
     with_stream_options: bool = True,
 ) -> bytes:
     """Give the JSON body of a request; see `build_request` of `openai-completions`."""
     facts = minimax_facts(model.id)
-    rules = ProviderRules(model_id=model.id)
+    rules = (options.models or load_models()).rules(model, endpoint.url)
     body = build_body(
-        model, context, options, rules, with_stream_options=with_stream_options, replay=_thinking_as_it_came
+        model, context, options, endpoint, rules, with_stream_options=with_stream_options, replay=_thinking_as_it_came
     )
     if "temperature" in body:
         body["temperature"] = min(max(body["temperature"], LEAST_TEMPERATURE), _MOST_TEMPERATURE)

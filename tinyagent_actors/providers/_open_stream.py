@@ -17,6 +17,7 @@ from tinyagent_actors.providers._dialect import Dialect
 from tinyagent_actors.providers._dialects import dialect_of
 from tinyagent_actors.providers._endpoint import Endpoint, find_key, resolve_endpoint
 from tinyagent_actors.providers._engines import Request, choose_engine, open_source
+from tinyagent_actors.providers._model_table import ModelTable, default_models
 from tinyagent_actors.providers._options import Engine, StreamOptions
 from tinyagent_actors.providers._route import Route, find_route
 from tinyagent_actors.providers._second_attempt import RefusedMembers, SecondAttempt
@@ -45,6 +46,7 @@ async def open_stream(
     Raises:
         SpecError: The model, the context or an option cannot be used as it is.
         EngineUnavailableError: `options.engine` names one that is not built.
+        ValueShapeError: The data file that `TINYAGENT_MODELS` names cannot be used.
 
     Example:
         ::
@@ -65,15 +67,19 @@ async def open_stream(
 async def start_stream(model: Model, context: Context, options: StreamOptions | None = None) -> ProviderStream:
     """Make the stream of `open_stream` for somebody who will close it."""
     options = options or StreamOptions()
+    table = options.models or default_models(os.environ)
     dialect = dialect_of(model.api)
     engine = choose_engine(options.engine)
     try:
         key = await find_key(model, options, os.environ)
-        endpoint = dialect.add_headers(model, context, options, resolve_endpoint(model, options, key, os.environ))
+        where = resolve_endpoint(model, options, key, os.environ, table.base_url(model))
+        endpoint = dialect.add_headers(model, context, options, where)
         route = find_route(endpoint.url, options.transport, os.environ)
     except ProviderError as error:
         return ProviderStream(FailedSource(error), Assembler(model), StreamClock(options.timeouts))
-    return _Asking(engine, dialect, model, context, options, endpoint, route).stream()
+    think_tags = options.think_tags if options.think_tags is not None else table.rules(model, endpoint.url).think_tags
+    options = attrs.evolve(options, models=table, think_tags=think_tags)
+    return _Asking(engine, dialect, model, context, options, endpoint, route, table).stream()
 
 
 @attrs.frozen
@@ -87,13 +93,19 @@ class _Asking:
     options: StreamOptions
     endpoint: Endpoint
     route: Route
+    table: ModelTable
 
     def stream(self) -> ProviderStream:
         refused = current_runtime().resource(RefusedMembers, lambda _: RefusedMembers())
         has_member = self.dialect.has_stream_options and self.endpoint.url not in refused
         second = SecondAttempt(lambda: self._ask_again(refused)) if has_member else None
         source = self._source(with_stream_options=has_member)
-        return ProviderStream(source, Assembler(self.model), StreamClock(self.options.timeouts), second)
+        return ProviderStream(source, self._assembler(), StreamClock(self.options.timeouts), second)
+
+    def _assembler(self) -> Assembler:
+        price = self.table.facts(self.model, self.endpoint.url).price
+        rules = self.table.rules(self.model, self.endpoint.url)
+        return Assembler(self.model, price=price, rest_is_reasoning=rules.rest_is_reasoning)
 
     def _ask_again(self, refused: RefusedMembers) -> Source:
         refused.add(self.endpoint.url)

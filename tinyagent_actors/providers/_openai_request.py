@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -30,10 +30,16 @@ from tinyagent_actors.messages import (
 from tinyagent_actors.providers._cache_marks import Blocks, add_marks, limit_marks
 from tinyagent_actors.providers._call_ledger import NO_RESULT, CallLedger, SentCall
 from tinyagent_actors.providers._endpoint import Endpoint
+from tinyagent_actors.providers._maker import is_maker
+from tinyagent_actors.providers._model_table import load_models
 from tinyagent_actors.providers._options import StreamOptions
-from tinyagent_actors.providers._provider_rules import ProviderRules, rules_for
+from tinyagent_actors.providers._provider_rules import ProviderRules, function_name
 from tinyagent_actors.providers._replay import Replay
 from tinyagent_actors.providers._request_json import to_json
+from tinyagent_actors.providers._shown_images import with_shown_images
+
+_BRIDGE: Final = "(the results are noted)"
+"""What the assistant says between a tool result and the user, where they may not be neighbours."""
 
 
 def build_request(
@@ -47,10 +53,14 @@ def build_request(
         options: How.
         endpoint: Where; some hosts want things said their way.
         with_stream_options: False for a server that refuses the member: it then tells no usage.
+
+    Raises:
+        SpecError: Something in the context has no form in JSON; its path is named.
     """
-    rules = rules_for(model, endpoint.url)
-    body = build_body(model, context, options, rules, with_stream_options=with_stream_options)
-    body.update(rules.thinking(options.thinking or model.thinking_level, has_tools=bool(context.tools)))
+    rules = (options.models or load_models()).rules(model, endpoint.url)
+    body = build_body(model, context, options, endpoint, rules, with_stream_options=with_stream_options)
+    asked = options.thinking or (None if model.thinking_level == "off" else model.thinking_level)
+    body.update(rules.thinking(asked, has_tools=bool(context.tools)))
     return to_json(body | dict(options.extra_body or {}))
 
 
@@ -58,6 +68,7 @@ def build_body(
     model: Model,
     context: Context,
     options: StreamOptions,
+    endpoint: Endpoint,
     rules: ProviderRules,
     *,
     with_stream_options: bool,
@@ -69,10 +80,13 @@ def build_body(
         model: Whom.
         context: What.
         options: How.
+        endpoint: Where.
         rules: What this provider does differently.
         with_stream_options: False for a server that refuses the member.
         replay: What goes back of a message's thinking; None: as the rules say.
     """
+    takes_images = (options.models or load_models()).facts(model, endpoint.url).takes_images
+    context = attrs.evolve(context, messages=with_shown_images(context.messages, takes_images=takes_images))
     replay = replay or partial(_thinking, rules=rules)
     messages = _messages(model, context, rules, replay)
     if options.enable_prompt_caching and model.provider == "openrouter":
@@ -83,7 +97,7 @@ def build_body(
     limit = options.max_tokens or model.max_tokens
     if limit is not None:
         body[rules.max_tokens_field] = limit
-    if options.temperature is not None and not rules.is_reasoning:
+    if options.temperature is not None and not rules.refuses_temperature:
         body["temperature"] = options.temperature
     if context.tools:
         body["tools"] = [_tool(tool) for tool in context.tools]
@@ -113,10 +127,20 @@ def _messages(model: Model, context: Context, rules: ProviderRules, replay: Repl
     rendered: list[dict[str, Any]] = []
     if context.system_prompt:
         rendered.append({"role": rules.system_role, "content": context.system_prompt})
-    conversation = _Conversation(model, rules, replay)
+    conversation = _Conversation(model, rules, replay, frozenset(tool.name for tool in context.tools))
     for message in context.messages:
         rendered += conversation.render(message)
-    return rendered + conversation.close()
+    rendered += conversation.close()
+    return _bridged(rendered) if rules.bridges_results else rendered
+
+
+def _bridged(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    bridged: list[dict[str, Any]] = []
+    for message in messages:
+        if message["role"] == "user" and bridged and bridged[-1]["role"] == "tool":
+            bridged.append({"role": "assistant", "content": _BRIDGE})
+        bridged.append(message)
+    return bridged
 
 
 @attrs.define(eq=False)
@@ -126,6 +150,8 @@ class _Conversation:
     _model: Model
     _rules: ProviderRules
     _replay: Replay
+    _tools: frozenset[str]
+    """Names of the tools that the request holds: they are known to be accepted."""
     _images: list[ImageContent] = attrs.field(factory=list, init=False)
     """Images of tool results, which a message of the user carries after them."""
     _ledger: CallLedger = attrs.field(init=False)
@@ -153,7 +179,7 @@ class _Conversation:
         return closing
 
     def _name(self, sent: SentCall) -> dict[str, str]:
-        return {"name": sent.name} if self._rules.names_results else {}
+        return {"name": self._fit(sent.name)} if self._rules.names_results else {}
 
     def _result(self, message: ToolResultMessage) -> list[dict[str, Any]]:
         sent = self._ledger.settle(message.tool_call_id)
@@ -169,9 +195,9 @@ class _Conversation:
         return [{"role": "tool", "tool_call_id": sent.id, "content": text} | self._name(sent)]
 
     def _assistant(self, message: AssistantMessage) -> list[dict[str, Any]]:
-        is_maker = (message.provider, message.api) == (self._model.provider, self._model.api)
+        is_own = is_maker(self._model, message)
         calls = [
-            self._call(block, is_maker=is_maker)
+            self._call(block, is_own=is_own)
             for block in message.content
             if isinstance(block, ToolCall | InvalidToolCall) and block.name
         ]
@@ -181,24 +207,30 @@ class _Conversation:
         rendered: dict[str, Any] = {"role": "assistant", "content": text}
         if calls:
             rendered["tool_calls"] = calls
-        if is_maker:
+        if is_own:
             rendered.update(self._replay(message.content, has_calls=bool(calls)))
+        else:
+            rendered.update(self._rules.replayed("", has_calls=bool(calls)))
         return [rendered]
 
-    def _call(self, call: ToolCall | InvalidToolCall, *, is_maker: bool) -> dict[str, Any]:
+    def _call(self, call: ToolCall | InvalidToolCall, *, is_own: bool) -> dict[str, Any]:
         sent = self._ledger.enter(call)
-        arguments = to_json(call.arguments).decode() if isinstance(call, ToolCall) else "{}"
-        extra = dict(call.wire) if call.wire and is_maker else {}
-        return {**extra, "id": sent.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
+        where = f"ToolCall({call.name!r}).arguments"
+        arguments = to_json(call.arguments, where).decode() if isinstance(call, ToolCall) else "{}"
+        extra = dict(call.wire) if call.wire and is_own else {}
+        function = {"name": self._fit(call.name), "arguments": arguments}
+        return {**extra, "id": sent.id, "type": "function", "function": function}
+
+    def _fit(self, name: str) -> str:
+        return name if name in self._tools else function_name(name)
 
 
 def _thinking(content: Sequence[Content], *, has_calls: bool, rules: ProviderRules) -> dict[str, Any]:
     blocks = [block for block in content if isinstance(block, ThinkingContent)]
-    for block in blocks:
-        if block.wire and "reasoning_details" in block.wire:
-            return {"reasoning_details": block.wire["reasoning_details"]}
-    text = "".join(block.thinking for block in blocks)
-    return {"reasoning_content": text} if text and has_calls and rules.replays_reasoning else {}
+    wires = (block.wire for block in blocks if block.wire)
+    details = next((wire["reasoning_details"] for wire in wires if "reasoning_details" in wire), None)
+    kept = {} if details is None else {"reasoning_details": details}
+    return {**kept, **rules.replayed("".join(block.thinking for block in blocks), has_calls=has_calls)}
 
 
 def _user(message: UserMessage) -> dict[str, Any]:
@@ -211,14 +243,14 @@ def _parts(content: Iterable[Content]) -> str | list[dict[str, Any]]:
         return "".join(block.text for block in blocks if isinstance(block, TextContent))
     parts: list[dict[str, Any]] = []
     for block in blocks:
-        if isinstance(block, TextContent):
+        if isinstance(block, TextContent) and block.text:
             cache = {"cache_control": block.cache_control} if block.cache_control else {}
             parts.append({"type": "text", "text": block.text} | cache)
         elif isinstance(block, ImageContent):
             parts.append(_image(block))
-    return parts
+    return parts or ""
 
 
 def _image(image: ImageContent) -> dict[str, Any]:
-    url = image.url if image.data is None else f"data:{image.mime_type or 'image/png'};base64,{image.data}"
+    url = f"data:{image.mime_type or 'image/png'};base64,{image.data}" if image.data else image.url
     return {"type": "image_url", "image_url": {"url": url or ""}}

@@ -11,6 +11,7 @@ import attrs
 
 from tinyagent_actors._errors import SpecError
 from tinyagent_actors.messages import THINKING_LEVELS, ThinkingLevel
+from tinyagent_actors.providers._model_table import ModelTable
 from tinyagent_actors.providers._transport import Transport
 
 Engine: TypeAlias = Literal["native", "httpx", "alchemy"]
@@ -169,7 +170,8 @@ class StreamOptions:
     max_tokens: int | None = attrs.field(default=None, validator=_count)
     """Tokens of the answer. None: the model's, else the provider's own."""
     thinking: ThinkingLevel | None = attrs.field(default=None, validator=_check_thinking)
-    """Wins over `Model.thinking_level`."""
+    """Wins over `Model.thinking_level`. ``off`` here says so to the provider, where it can be told; a model's own ``off``
+    only means that nothing is asked for."""
     timeouts: Timeouts = attrs.field(factory=Timeouts, validator=_instance(Timeouts))
     retries: int = attrs.field(default=0, validator=_check_retries)
     """Further attempts before the first content; made by whoever governs the calls, never by an engine."""
@@ -187,3 +189,5 @@ class StreamOptions:
     limits: StreamLimits = attrs.field(factory=StreamLimits, validator=_instance(StreamLimits))
     transport: Transport = attrs.field(factory=Transport, validator=_instance(Transport))
     """Whose certificates are trusted, and through which proxy."""
+    models: ModelTable | None = attrs.field(default=None, validator=attrs.validators.optional(_instance(ModelTable)))
+    """What is known of models, prices among it. None: ours, with the file that `TINYAGENT_MODELS` names."""

@@ -39,6 +39,7 @@ PROVIDERS: Final[dict[str, ProviderFacts]] = {
     "vllm": ProviderFacts("http://127.0.0.1:8000/v1"),
     "llama.cpp": ProviderFacts("http://127.0.0.1:8080/v1"),
     "lmstudio": ProviderFacts("http://127.0.0.1:1234/v1"),
+    "litellm": ProviderFacts("http://127.0.0.1:4000/v1", ("LITELLM_API_KEY",)),
 }
 
 AZURE_HOSTS: Final = (".openai.azure.com", ".cognitiveservices.azure.com")

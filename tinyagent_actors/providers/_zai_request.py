@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 
 from tinyagent_actors.messages import Content, Context, Model, ThinkingContent
 from tinyagent_actors.providers._endpoint import Endpoint
+from tinyagent_actors.providers._model_table import load_models
 from tinyagent_actors.providers._openai_request import build_body
 from tinyagent_actors.providers._options import StreamOptions
-from tinyagent_actors.providers._provider_rules import ProviderRules
 from tinyagent_actors.providers._request_json import to_json
 from tinyagent_actors.providers._vendor_models import EFFORTS, GlmFacts, glm_facts
 
@@ -34,7 +34,8 @@ def build_zai_request(
         model,
         context,
         options,
-        ProviderRules(model_id=model.id),
+        endpoint,
+        (options.models or load_models()).rules(model, endpoint.url),
         with_stream_options=with_stream_options,
         replay=replay,
     )
