@@ -7,7 +7,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 MARKS := $(VENV)/.made
 
-.PHONY: help demo test bench packaging lint mutants model behaviours native clean
+.PHONY: help demo test bench packaging lint mutants model models behaviours native clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' Makefile | sed 's/:.*## /\t/'
@@ -31,6 +31,9 @@ model: $(MARKS)/dev ## 10,000 random steps of supervision trees against a model 
 
 behaviours: $(MARKS)/dev ## make docs/reference/behaviours.md from the docstrings of the tests
 	@$(PY) .ci/behaviours.py
+
+models: $(MARKS)/dev ## make docs/reference/models.md from the data file of models
+	@$(PY) .ci/models.py
 
 bench: $(MARKS)/dev ## the benchmarks, as ratios to references measured in the same run
 	@sh .ci/native.sh test

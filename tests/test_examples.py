@@ -138,3 +138,12 @@ async def test_the_quick_start() -> None:
 
     assert said.splitlines()[-1] == "5"
     assert "Event: tool_execution_end" in said
+
+
+@pytest.mark.parametrize("page", ["how-to/choose-a-model", "how-to/use-local-servers", "reference/usage"])
+def test_pages_of_models(page: str) -> None:
+    """The program on the page prints what the page says."""
+    path = f"docs/{page}.md"
+    programs, said = blocks(path, "python"), blocks(path, "text")
+
+    assert [run(program) for program in programs] == said

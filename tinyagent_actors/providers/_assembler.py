@@ -64,8 +64,8 @@ from tinyagent_actors.providers._items import (
     UsageCounters,
 )
 from tinyagent_actors.providers._json_profile import MalformedJsonError, NumberText, parse_exact
-from tinyagent_actors.providers._vendor_codes import vendor_of
 from tinyagent_actors.providers._price import Price
+from tinyagent_actors.providers._vendor_codes import vendor_of
 
 _RETRYABLE: Final = frozenset({"truncated", "timeout", "connection_error", "empty_response"})
 _BLOCK_KINDS: Final = {"text": TEXT, "thinking": THINKING, "tool_use": CALL_OPEN, "": BLOCK}
