@@ -267,7 +267,7 @@ async def test_a_host_that_does_not_exist_is_a_connection_error(engine: str) -> 
 async def test_an_api_that_is_not_spoken_is_refused() -> None:
     """A typed error before anything is sent, and not another dialect in silence."""
     with pytest.raises(SpecError, match=r"Model\.api"):
-        async with open_stream(Model("any", api="anthropic-messages", base_url="http://127.0.0.1:9"), CONTEXT):
+        async with open_stream(Model("any", api="google-generative-ai", base_url="http://127.0.0.1:9"), CONTEXT):
             pass
 
 
