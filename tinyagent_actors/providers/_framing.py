@@ -18,11 +18,13 @@ PAGE_BYTES: Final = 4096
 _BOM: Final = b"\xef\xbb\xbf"
 _BLANK_LINE: Final = b"\n\n"
 _PREFIX: Final = b"data: "
+_NAME: Final = b"event: "
+_ERROR_NAME: Final = b"event: error"
 
 
 @attrs.frozen
 class NamedEvent:
-    """An event that has more than data."""
+    """An event that says by its name, or by a field, that it is an error. Other names tell nothing."""
 
     data: bytes
     event: bytes = b""
@@ -154,6 +156,10 @@ class Framer:
         for event in data[:-2].split(_BLANK_LINE):
             if event.startswith(_PREFIX) and b"\n" not in event:
                 frames.append(event[6:])
+                continue
+            name, _, rest = event.partition(b"\n")
+            if rest.startswith(_PREFIX) and b"\n" not in rest and name.startswith(_NAME) and name != _ERROR_NAME:
+                frames.append(rest[6:])
             elif event:
                 self._read_lines(event + _BLANK_LINE, frames)
 
@@ -234,6 +240,6 @@ class Framer:
             self._event = self._error = b""
             self._size = 0
             self._is_unframed = False
-        if event or error:
+        if event == b"error" or error:
             return NamedEvent(data, event, error)
         return data or None
