@@ -106,7 +106,13 @@ def without_cargo(work: Path) -> None:
         path=path_without_cargo(),
     )
     said = run(python, "-c", ASK, cwd=work, path=path_without_cargo())
-    expect(said, "^default: hello$", "^httpx: hello$", "^native: .*a wheel of tinyagent-actors", rf"^where: {re.escape(str(work))}")
+    expect(
+        said,
+        "^default: hello$",
+        "^httpx: hello$",
+        "^native: .*a wheel of tinyagent-actors",
+        rf"^where: {re.escape(str(work))}",
+    )
     print(said, end="")
 
 
