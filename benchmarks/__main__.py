@@ -6,7 +6,7 @@ import statistics
 import sys
 from collections.abc import Callable
 
-from benchmarks import _demo, _endpoint, _imports, _lifecycle, _mailbox, _provider
+from benchmarks import _demo, _endpoint, _governor, _imports, _lifecycle, _mailbox, _provider
 from benchmarks._child import measure_in_child
 from benchmarks._row import ENGINES, Row, alternately, median_ratio
 
@@ -98,6 +98,20 @@ def bench_demo() -> list[Row]:
     ]
 
 
+def bench_governor() -> list[Row]:
+    """300 agents on one key, at a provider that serves 20 at once and refuses the rest: wasted requests, with the arrivals."""
+    rows = []
+    for engine in ENGINES:
+        outcome = _governor.crowd(engine)
+        print(f"arrivals of {_governor.AGENTS} agents, {engine}:\n{outcome.histogram()}")
+        note = f"{outcome.refused} of {len(outcome.arrivals)} requests; {outcome.most} answers at once at most"
+        rows += [
+            Row(f"wasted requests, {engine}", outcome.wasted, "<= 0.05", note),
+            Row(f"agents served, {engine}", outcome.served, f">= {_governor.AGENTS}"),
+        ]
+    return rows
+
+
 BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "mailbox": bench_mailbox,
     "lifecycle": bench_lifecycle,
@@ -111,10 +125,11 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "cancel": _provider.bench_cancel,
     "import": bench_import,
     "demo": bench_demo,
+    "governor": bench_governor,
 }
 GROUPS = {"streams": ("stream", "paced", "long", "latency", "stopped", "cancel")}
 """The provider part."""
-UNBUILT = {"mailbox", "lifecycle", "growth", "import", "demo"}
+UNBUILT = {"mailbox", "lifecycle", "growth", "import", "demo", "governor"}
 """Those that need no compiled endpoint."""
 
 

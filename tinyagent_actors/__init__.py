@@ -96,6 +96,13 @@ if TYPE_CHECKING:
         MessageEndEvent,
         MessageStartEvent,
         MessageUpdateEvent,
+        ModelCallFellBackEvent,
+        ModelCallGrantedEvent,
+        ModelCallQueuedEvent,
+        ModelCallRetriedEvent,
+        ProviderLimitChangedEvent,
+        ProviderPausedEvent,
+        ProviderResumedEvent,
         StreamEnd,
         StreamStart,
         SupervisorGaveUpEvent,
@@ -150,7 +157,9 @@ _NAMES = {
         Monitor PipedFailure PipedValue Publication ReceiveTimeout ReplySlot RoundRobin Timer Via block conflate handles""",
     "agents": "Agent AgentOptions AgentRef AgentSpec AgentState Limits",
     "events": """ActorCrashedEvent ActorRestartScheduledEvent ActorRestartedEvent ActorStartedEvent ActorStoppedEvent AgentEndEvent AgentStartEvent
-        DeadLetterEvent Event Gap LoopBlockedEvent MessageEndEvent MessageStartEvent MessageUpdateEvent StreamEnd StreamStart
+        DeadLetterEvent Event Gap LoopBlockedEvent MessageEndEvent MessageStartEvent MessageUpdateEvent
+        ModelCallFellBackEvent ModelCallGrantedEvent ModelCallQueuedEvent ModelCallRetriedEvent ProviderLimitChangedEvent
+        ProviderPausedEvent ProviderResumedEvent StreamEnd StreamStart
         SupervisorGaveUpEvent SystemStoppedEvent TextDelta ThinkingDelta ToolCallDelta ToolExecutionEndEvent
         ToolExecutionStartEvent ToolExecutionUpdateEvent TurnEndEvent TurnStartEvent""",
     "messages": """AgentToolResult AssistantMessage Context Cost CustomMessage ImageContent InvalidToolCall Model
@@ -223,6 +232,10 @@ __all__ = [
     "MessageStartEvent",
     "MessageUpdateEvent",
     "Model",
+    "ModelCallFellBackEvent",
+    "ModelCallGrantedEvent",
+    "ModelCallQueuedEvent",
+    "ModelCallRetriedEvent",
     "Monitor",
     "NoMembersError",
     "NotAnsweredError",
@@ -232,6 +245,9 @@ __all__ = [
     "PipedValue",
     "PoolRef",
     "ProviderError",
+    "ProviderLimitChangedEvent",
+    "ProviderPausedEvent",
+    "ProviderResumedEvent",
     "Publication",
     "ReceiveTimeout",
     "RepeatedCallError",

@@ -45,6 +45,7 @@ async def hang() -> None:
 
 CALL = Reply(tool_calls=[CallSpec(name="word_count", arguments={"text": "to be or not"})])
 HANG = Reply(tool_calls=[CallSpec(name="hang", arguments={}), CallSpec(name="word_count", arguments={"text": "a"})])
+BUSY = Reply.rate_limited(None, headers={"retry-after-ms": "50"})
 SLOW = Reply(text="x" * 500, delivery=Delivery(delay_between=0.02))
 
 
@@ -86,9 +87,9 @@ async def test_an_agent_remembers(engine: str) -> None:
 
 async def test_what_the_provider_did_is_data_for_who_asked(engine: str) -> None:
     """An ask gets the message with its error, and the agent lives."""
-    replies = [Reply(text="cut off here", fault=Cut(after_chunks=2)), Reply.rate_limited(2), Reply(text="ok")]
+    replies = [Reply(text="cut off here", fault=Cut(after_chunks=2)), BUSY, Reply(text="ok")]
     async with open_endpoint(replies) as endpoint, open_system() as system:
-        agent = await start(system, endpoint, engine)
+        agent = await start(system, endpoint, engine, retries=0)
         answers = [await agent.ask("?") for _ in replies]
 
     kinds = [answer.error and answer.error.kind for answer in answers]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeAlias
 
@@ -17,10 +17,18 @@ from tinyagent_actors.agents._listener import Listener, serve_listeners
 from tinyagent_actors.agents._model_call import ModelCall
 from tinyagent_actors.agents._run import MessageQueue, Run, RunConfig
 from tinyagent_actors.agents._seed_call import SeedCall, StreamFn
-from tinyagent_actors.agents._stream_call import ProviderCall
+from tinyagent_actors.agents._stream_call import ProviderCall, with_retries
 from tinyagent_actors.agents._transcript import to_messages
 from tinyagent_actors.events import Event, Gap
-from tinyagent_actors.messages import AssistantMessage, ImageContent, Message, Model, ThinkingLevel, UserMessage
+from tinyagent_actors.messages import (
+    AssistantMessage,
+    ImageContent,
+    Message,
+    Model,
+    ThinkingLevel,
+    UserMessage,
+    to_model,
+)
 from tinyagent_actors.providers import SimpleStreamOptions, StreamOptions, stream_openrouter
 from tinyagent_actors.tools import Tool, to_tools
 
@@ -39,7 +47,7 @@ class AgentState:
     """What an `Agent` holds, as it stands now."""
 
     system_prompt: str = ""
-    model: Model | None = None
+    model: Model | None = attrs.field(default=None, converter=attrs.converters.optional(to_model))
     thinking_level: ThinkingLevel = "off"
     tools: tuple[Tool, ...] = ()
     messages: tuple[Message, ...] = ()
@@ -66,6 +74,7 @@ class AgentOptions:
     """Whether what the provider has read is marked for its cache; see `StreamOptions.enable_prompt_caching`. A `stream_fn` of
     your own sees to that itself."""
     stream_options: StreamOptions = attrs.field(factory=StreamOptions)
+    """How the model is called. Where its `retries` are 0, a call has 4; a stream function of your own has none."""
     limits: Limits = attrs.field(factory=Limits)
 
 
@@ -128,9 +137,13 @@ class Agent:
         """Set the system prompt of the next runs."""
         self._system_prompt = text
 
-    def set_model(self, model: Model) -> None:
-        """Set the model of the next runs."""
-        self._model = model
+    def set_model(self, model: Model | Sequence[Model]) -> None:
+        """Set the model of the next runs; of several, each is asked where the one before it did not answer.
+
+        Raises:
+            SpecError: It is no model.
+        """
+        self._model = to_model(model)
 
     def set_thinking_level(self, level: ThinkingLevel) -> None:
         """Set how much the model thinks.
@@ -138,7 +151,9 @@ class Agent:
         Raises:
             SpecError: No model is set.
         """
-        self._model = attrs.evolve(self._need_model(), thinking_level=level)
+        model = self._need_model()
+        fallbacks = tuple(attrs.evolve(fallback, thinking_level=level) for fallback in model.fallbacks)
+        self._model = attrs.evolve(model, thinking_level=level, fallbacks=fallbacks)
 
     def set_tools(self, tools: Iterable[Any]) -> None:
         """Set the tools of the next runs: `AgentTool`s, or functions made tools by `@tool`."""
@@ -355,7 +370,7 @@ class Agent:
 
     def _model_call(self) -> ModelCall:
         options = self._options
-        stream_options = options.stream_options
+        stream_options = with_retries(options.stream_options, None)
         if options.get_api_key is not None:
             stream_options = attrs.evolve(stream_options, api_key=options.get_api_key)
         if options.enable_prompt_caching:

@@ -13,8 +13,8 @@ from tinyagent_actors.agents._agent_actor import run_agent_actor
 from tinyagent_actors.agents._agent_ref import AgentRef
 from tinyagent_actors.agents._limits import Limits
 from tinyagent_actors.agents._run import RunConfig
-from tinyagent_actors.agents._stream_call import ProviderCall
-from tinyagent_actors.messages import Model
+from tinyagent_actors.agents._stream_call import ProviderCall, with_retries
+from tinyagent_actors.messages import Model, to_model
 from tinyagent_actors.providers import StreamOptions
 from tinyagent_actors.tools import Tool, to_tools
 
@@ -26,9 +26,9 @@ def _check_name(_: object, __: object, value: Any) -> None:
     check_name(value)
 
 
-def _check_model(_: object, __: object, value: Any) -> None:
-    if not isinstance(value, Model):
-        raise SpecError("model", f"must be a Model, is {type(value).__name__}")
+def _check_retries(_: object, __: object, value: Any) -> None:
+    if type(value) is not int or value < 0:
+        raise SpecError("retries", f"must be a whole number of at least 0, is {value!r}")
 
 
 def _tools(value: Iterable[Any]) -> tuple[Tool, ...]:
@@ -48,11 +48,14 @@ class AgentSpec:
     """
 
     name: str = attrs.field(validator=_check_name)
-    model: Model = attrs.field(validator=_check_model, kw_only=True)
+    model: Model = attrs.field(converter=to_model, kw_only=True)
+    """A model, or several: each is asked where the one before it did not answer."""
     system_prompt: str = attrs.field(default="", kw_only=True)
     tools: tuple[Tool, ...] = attrs.field(default=(), converter=_tools, kw_only=True)
     options: StreamOptions = attrs.field(factory=StreamOptions, kw_only=True)
     """How the model is called: engine, key, timeouts."""
+    retries: int | None = attrs.field(default=None, validator=attrs.validators.optional(_check_retries), kw_only=True)
+    """Further attempts at a model call, before its first content. None: `options.retries`, or 4 where that is 0."""
     limits: Limits = attrs.field(factory=Limits, kw_only=True)
     restart: RestartType = attrs.field(default="permanent", kw_only=True)
     """An agent that is restarted starts fresh: with an empty transcript."""
@@ -67,7 +70,7 @@ class AgentSpec:
         """Give the spec of the actor that this agent is."""
         config = RunConfig(
             model=self.model,
-            call=ProviderCall(self.options),
+            call=ProviderCall(with_retries(self.options, self.retries)),
             system_prompt=self.system_prompt,
             tools={tool.name: tool for tool in self.tools},
             definitions=tuple(tool.definition for tool in self.tools),

@@ -198,12 +198,15 @@ class Run:
         """Stream one answer. Cancelled: what came is appended, with a result for each of its calls, before that passes on."""
         config = self.config
         messages = tuple(self.transcript) if config.to_llm is None else config.to_llm(tuple(self.transcript))
-        base = AssistantMessage(api=config.model.api, provider=config.model.provider, model=config.model.id)
+        base = _nothing_yet(config.model)
         log: list[StreamEvent] = []
         self.publish(MessageStartEvent, message=base)
         try:
-            async with config.call(config.model, Context(config.system_prompt, messages, config.definitions)) as stream:
+            context = Context(config.system_prompt, messages, config.definitions)
+            async with config.call(config.model, context, self.publish) as stream:
                 while events := await stream.next_events():
+                    if not log and stream.model is not None:
+                        base = _nothing_yet(stream.model)
                     log += events
                     await self._tell_progress(log, len(events), base)
                 return await stream.result()
@@ -286,6 +289,10 @@ class Run:
         for result in results:
             self._append(result)
         self.publish(TurnEndEvent, message=answer, tool_results=results)
+
+
+def _nothing_yet(model: Model) -> AssistantMessage:
+    return AssistantMessage(api=model.api, provider=model.provider, model=model.id)
 
 
 def _with_warning(result: ToolResultMessage, times: int) -> ToolResultMessage:

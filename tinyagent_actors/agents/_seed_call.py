@@ -47,7 +47,12 @@ class SeedCall:
     make_options: Callable[[Model], Awaitable[SimpleStreamOptions]]
 
     @asynccontextmanager
-    async def __call__(self, model: Model, context: Context) -> AsyncIterator[SeedStream]:
+    async def __call__(
+        self,
+        model: Model,
+        context: Context,
+        publish: Callable[..., object],  # noqa: ARG002  # a stream function tells nothing
+    ) -> AsyncIterator[SeedStream]:
         """Open the stream of one answer; leaving the block closes it if it can be closed."""
         response = await self.stream_fn(model, context, await self.make_options(model))
         try:
@@ -64,6 +69,8 @@ class SeedStream:
 
     _response: Any
     _events: Any = attrs.field(default=None, init=False)
+    model: None = attrs.field(default=None, init=False)
+    """The one that was asked."""
 
     async def next_events(self) -> list[StreamEvent]:
         """Wait for the next event; an empty list: the stream is over."""

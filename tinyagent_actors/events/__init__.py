@@ -23,6 +23,15 @@ from tinyagent_actors.events._agent import (
 )
 from tinyagent_actors.events._codec import converter, structure, structure_event, structure_message, unstructure
 from tinyagent_actors.events._fact import as_fact
+from tinyagent_actors.events._governor import (
+    ModelCallFellBackEvent,
+    ModelCallGrantedEvent,
+    ModelCallQueuedEvent,
+    ModelCallRetriedEvent,
+    ProviderLimitChangedEvent,
+    ProviderPausedEvent,
+    ProviderResumedEvent,
+)
 from tinyagent_actors.events._header import Event, Gap
 from tinyagent_actors.events._partial import Partial
 from tinyagent_actors.events._stream import (
@@ -63,7 +72,14 @@ __all__ = [
     "MessageEndEvent",
     "MessageStartEvent",
     "MessageUpdateEvent",
+    "ModelCallFellBackEvent",
+    "ModelCallGrantedEvent",
+    "ModelCallQueuedEvent",
+    "ModelCallRetriedEvent",
     "Partial",
+    "ProviderLimitChangedEvent",
+    "ProviderPausedEvent",
+    "ProviderResumedEvent",
     "StreamEnd",
     "StreamEvent",
     "StreamStart",

@@ -22,7 +22,7 @@ from tinyagent_actors.messages._message import (
     UserMessage,
     now_ms,
 )
-from tinyagent_actors.messages._model import THINKING_LEVELS, Model, ThinkingLevel
+from tinyagent_actors.messages._model import THINKING_LEVELS, Model, ThinkingLevel, to_model
 from tinyagent_actors.messages._tool_definition import ToolDefinition
 from tinyagent_actors.messages._tool_result import AgentToolResult, Outcome
 from tinyagent_actors.messages._usage import Cost, Usage
@@ -54,4 +54,5 @@ __all__ = [
     "content_from_dict",
     "now_ms",
     "to_content",
+    "to_model",
 ]

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from tinyagent_actors._errors import ValueShapeError
+from tinyagent_actors._errors import SpecError, ValueShapeError
 from tinyagent_actors._redact import redact_text
 
 ThinkingLevel: TypeAlias = Literal["off", "minimal", "low", "medium", "high", "xhigh"]
@@ -56,16 +56,18 @@ class Model:
     """Tokens."""
     max_tokens: int | None = None
     """Tokens of an answer, at most."""
+    fallbacks: tuple[Model, ...] = ()
+    """Who is asked, in this order, where this one does not answer. They have none of their own."""
 
     @classmethod
     def parse(cls, text: str) -> Model:
         """Give the model that `text` names.
 
         ``provider:id`` splits at the first colon (``ollama:qwen3:8b``); ``http(s)://host/path#model-id`` names an
-        OpenAI-compatible endpoint by its URL.
+        OpenAI-compatible endpoint by its URL; ``a|b`` is the model ``a`` with ``b`` to fall back to.
 
         Raises:
-            ValueShapeError: The text is neither.
+            ValueShapeError: The text is none of these.
 
         Example:
             >>> Model.parse("openrouter:anthropic/claude-sonnet-4.6").id
@@ -73,7 +75,7 @@ class Model:
         """
         named = text.strip()
         if "|" in named:
-            raise ValueShapeError("model", "chains of models ('a|b') are not known here")
+            return to_model([cls.parse(part) for part in named.split("|")])
         if named.startswith(("http://", "https://")):
             return cls._from_url(named)
         provider, colon, name = named.partition(":")
@@ -89,3 +91,33 @@ class Model:
         if not parts.hostname or not parts.fragment:
             raise ValueShapeError("model", "a model given by URL must end in '#' and the model's id")
         return cls(id=parts.fragment, provider="custom", base_url=parts._replace(fragment="").geturl())
+
+
+def to_model(value: object) -> Model:
+    """Give the model that stands for one, or for several in the order in which they are asked.
+
+    Raises:
+        SpecError: It is neither a model nor a list or tuple of them.
+
+    Example:
+        >>> to_model([Model("big"), Model("small")]).fallbacks[0].id
+        'small'
+    """
+    if isinstance(value, Model):
+        return value if not any(model.fallbacks for model in value.fallbacks) else to_model([value])
+    if not isinstance(value, list | tuple) or not value:
+        raise SpecError("model", f"must be a Model, or a list of at least one, is {type(value).__name__}")
+    chain: list[Model] = []
+    for model in value:
+        if not isinstance(model, Model):
+            raise SpecError("model", f"must be made of Models, holds a {type(model).__name__}")
+        chain += _chain_of(model)
+    return attrs.evolve(chain[0], fallbacks=tuple(chain[1:]))
+
+
+def _chain_of(model: Model) -> list[Model]:
+    """Give a model and all it falls back to, each without fallbacks."""
+    chain = [attrs.evolve(model, fallbacks=())]
+    for fallback in model.fallbacks:
+        chain += _chain_of(fallback)
+    return chain

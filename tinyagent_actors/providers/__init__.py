@@ -2,9 +2,11 @@
 
 from tinyagent_actors.providers._cost import cost_of
 from tinyagent_actors.providers._engines import best_engine
+from tinyagent_actors.providers._governor_statistics import GovernorStatistics
+from tinyagent_actors.providers._governors import governor_statistics
 from tinyagent_actors.providers._model_facts import Kind, ModelFacts
 from tinyagent_actors.providers._model_table import ModelTable, load_models
-from tinyagent_actors.providers._open_stream import open_stream
+from tinyagent_actors.providers._open_stream import open_stream, open_told_stream
 from tinyagent_actors.providers._openrouter import OpenRouterModel, stream_openrouter
 from tinyagent_actors.providers._options import ENGINES, Engine, StreamLimits, StreamOptions, Timeouts
 from tinyagent_actors.providers._price import Price
@@ -17,6 +19,7 @@ __all__ = [
     "ENGINES",
     "AssistantMessageEvent",
     "Engine",
+    "GovernorStatistics",
     "Kind",
     "ModelFacts",
     "ModelTable",
@@ -32,7 +35,9 @@ __all__ = [
     "Transport",
     "best_engine",
     "cost_of",
+    "governor_statistics",
     "load_models",
     "open_stream",
+    "open_told_stream",
     "stream_openrouter",
 ]

@@ -67,10 +67,13 @@ def error_of_finish(finish: str | None) -> ProviderError | None:
 
 
 def retry_after_of(headers: Mapping[str, str], *, now: float | None = None) -> float | None:
-    """Give the seconds a response asks to wait, rounded up; None if it asks for nothing that can be read."""
+    """Give the seconds a response asks to wait, rounded up; None if it asks for nothing that can be read.
+
+    What is told in milliseconds is rounded up to one of those, and goes before what is told in seconds.
+    """
     in_ms = _number(headers.get("retry-after-ms"))
     if in_ms is not None:
-        return float(math.ceil(in_ms / 1000))
+        return math.ceil(in_ms) / 1000
     raw = headers.get("retry-after")
     seconds = _number(raw)
     if seconds is None and raw is not None:

@@ -1,6 +1,6 @@
 """The deadlines of one stream, on a clock that runs only while somebody waits for the next event.
 
-All times are seconds of waiting since the stream was opened. So a reader that goes away for an hour has made nobody
+All times are seconds of waiting since the stream was opened, the waits for a place and between attempts among them. So a reader that goes away for an hour has made nobody
 late, and one subtraction gives the Trio deadline of a wait.
 """
 
@@ -35,6 +35,15 @@ class StreamClock:
 
     def __attrs_post_init__(self) -> None:
         self._turn = _limit(self._timeouts.turn)
+
+    def start_attempt(self) -> None:
+        """Begin anew for another request; only the deadline of the whole stream stays."""
+        self._first_byte = self._idle = self._progress = self._silence = inf
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the time of the whole stream is over."""
+        return self.waited >= self._turn
 
     def sent(self, waiting: float = 0.0) -> None:
         """Note that the request was sent, `waiting` seconds into a wait that is not counted yet."""

@@ -3,40 +3,47 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import attrs
 
 from tinyagent_actors._errors import ProviderError
-from tinyagent_actors.actors import current_runtime
-from tinyagent_actors.messages import Context, Model
+from tinyagent_actors.actors import Place, current_place, current_runtime
+from tinyagent_actors.events import Event
+from tinyagent_actors.messages import Context, Model, to_model
 from tinyagent_actors.providers._assembler import Assembler
+from tinyagent_actors.providers._attempts import Attempt, Attempts, Publish, max_wait
 from tinyagent_actors.providers._clock import StreamClock
 from tinyagent_actors.providers._dialect import Dialect
 from tinyagent_actors.providers._dialects import dialect_of
 from tinyagent_actors.providers._endpoint import Endpoint, find_key, resolve_endpoint
 from tinyagent_actors.providers._engines import Request, choose_engine, open_source
+from tinyagent_actors.providers._governor import Governor
+from tinyagent_actors.providers._governor_queue import Waiter
+from tinyagent_actors.providers._governors import current_governors
 from tinyagent_actors.providers._model_table import ModelTable, default_models
 from tinyagent_actors.providers._options import Engine, StreamOptions
 from tinyagent_actors.providers._route import Route, find_route
 from tinyagent_actors.providers._second_attempt import RefusedMembers, SecondAttempt
-from tinyagent_actors.providers._source import FailedSource, Source
+from tinyagent_actors.providers._source import Source
 from tinyagent_actors.providers._stream import ProviderStream
 
 
 @asynccontextmanager
 async def open_stream(
-    model: Model, context: Context, options: StreamOptions | None = None
+    model: Model | Sequence[Model], context: Context, options: StreamOptions | None = None
 ) -> AsyncIterator[ProviderStream]:
     """Ask a model, and give its answer while it comes.
 
-    The request is sent when the stream is first read. What the provider does wrong is not raised; it is the `error` of the
+    The request is sent when the stream is first read, as soon as the governor of its key and host gives leave to. What fails before
+    the first content is tried again `options.retries` times, then with the next model of the chain. What the provider does wrong is not raised; it is the `error` of the
     message that `result` gives and that the last event carries. Leaving the block, in whatever way, leaves nothing
     behind: after a proper end the connection is kept for the next request, else it is closed at once.
 
     Args:
-        model: Whom to ask, and where.
+        model: Whom to ask, and where; several: each is asked where the one before it did not answer.
         context: What to ask.
         options: How; None is all defaults.
 
@@ -57,34 +64,86 @@ async def open_stream(
                         print(event.text, end="")
                 message = await stream.result()
     """
-    stream = await start_stream(model, context, options)
+    async with open_told_stream(model, context, options) as stream:
+        yield stream
+
+
+@asynccontextmanager
+async def open_told_stream(
+    model: Model | Sequence[Model],
+    context: Context,
+    options: StreamOptions | None = None,
+    publish: Publish | None = None,
+) -> AsyncIterator[ProviderStream]:
+    """Open a stream as `open_stream`, for somebody who tells of its attempts and waits himself: with the run they belong to, say."""
+    stream = await start_stream(model, context, options, publish)
     try:
         yield stream
     finally:
         await stream.aclose()
 
 
-async def start_stream(model: Model, context: Context, options: StreamOptions | None = None) -> ProviderStream:
-    """Make the stream of `open_stream` for somebody who will close it."""
+async def start_stream(
+    model: Model | Sequence[Model],
+    context: Context,
+    options: StreamOptions | None = None,
+    publish: Publish | None = None,
+) -> ProviderStream:
+    """Make the stream of `open_stream` for somebody who will close it.
+
+    Args:
+        model: As for `open_stream`.
+        context: As for `open_stream`.
+        options: As for `open_stream`.
+        publish: Tells of attempts and waits. None: as events about the actor whose task this is.
+    """
     options = options or StreamOptions()
     table = options.models or default_models(os.environ)
-    dialect = dialect_of(model.api)
+    model = to_model(model)
     engine = choose_engine(options.engine)
+    for fallback in model.fallbacks:  # what is wrong with one is said now, and not when it is needed
+        dialect_of(fallback.api)
+        resolve_endpoint(fallback, options, "a key", os.environ, table.base_url(fallback))
+
+    async def resolve(asked: Model) -> _Asking:
+        return await _resolve(engine, asked, context, options, table)
+
     try:
-        key = await find_key(model, options, os.environ)
-        where = resolve_endpoint(model, options, key, os.environ, table.base_url(model))
-        endpoint = dialect.add_headers(model, context, options, where)
-        route = find_route(endpoint.url, options.transport, os.environ)
+        first: _Asking | ProviderError = await resolve(model)
     except ProviderError as error:
-        return ProviderStream(FailedSource(error), Assembler(model), StreamClock(options.timeouts))
+        first = error
+    place = current_place.get()
+    waiter = Waiter(getattr(place, "path", "/"), options.priority, max_wait(options))
+    attempts = Attempts(model, first, resolve, options, publish or _publisher(place, waiter.path), waiter)
+    return ProviderStream(attempts, StreamClock(options.timeouts))
+
+
+def _publisher(place: Place | None, path: str) -> Publish:
+    bus = current_runtime().bus
+
+    def publish(kind: type[Event], **fields: Any) -> None:
+        bus.publish(kind, path, cause=None if place is None else place.event, **fields)
+
+    return publish
+
+
+async def _resolve(
+    engine: Engine, model: Model, context: Context, options: StreamOptions, table: ModelTable
+) -> _Asking:
+    dialect = dialect_of(model.api)
+    key = await find_key(model, options, os.environ)
+    where = resolve_endpoint(model, options, key, os.environ, table.base_url(model))
+    endpoint = dialect.add_headers(model, context, options, where)
+    route = find_route(endpoint.url, options.transport, os.environ)
     think_tags = options.think_tags if options.think_tags is not None else table.rules(model, endpoint.url).think_tags
     options = attrs.evolve(options, models=table, think_tags=think_tags)
-    return _Asking(engine, dialect, model, context, options, endpoint, route, table).stream()
+    governor = current_governors().governor_of(endpoint)
+    return _Asking(engine, dialect, model, context, options, endpoint, route, table, governor).prepared()
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class _Asking:
-    """What a first and a second request have in common."""
+    """What all requests to one model have in common. See `Target`."""
 
     engine: Engine
     dialect: Dialect
@@ -94,25 +153,46 @@ class _Asking:
     endpoint: Endpoint
     route: Route
     table: ModelTable
+    governor: Governor
+    _refused: RefusedMembers = attrs.field(init=False)
+    _content: dict[bool, bytes] = attrs.field(factory=dict, init=False, repr=False)
+    """The body of the request, with and without `stream_options`: the same bytes at each attempt."""
 
-    def stream(self) -> ProviderStream:
-        refused = current_runtime().resource(RefusedMembers, lambda _: RefusedMembers())
-        has_member = self.dialect.has_stream_options and self.endpoint.url not in refused
-        second = SecondAttempt(lambda: self._ask_again(refused)) if has_member else None
-        source = self._source(with_stream_options=has_member)
-        return ProviderStream(source, self._assembler(), StreamClock(self.options.timeouts), second)
+    def __attrs_post_init__(self) -> None:
+        self._refused = current_runtime().resource(RefusedMembers, lambda _: RefusedMembers())
+
+    def prepared(self) -> _Asking:
+        """Make the body now, so that what cannot be asked is said when the stream is opened."""
+        self._body(with_stream_options=self._has_member)
+        return self
+
+    def send(self) -> Attempt:
+        """See `Target.send`."""
+        has_member = self._has_member
+        second = SecondAttempt(self._ask_again) if has_member else None
+        return Attempt(self._source(with_stream_options=has_member), self._assembler(), second)
 
     def _assembler(self) -> Assembler:
         price = self.table.facts(self.model, self.endpoint.url).price
         rules = self.table.rules(self.model, self.endpoint.url)
         return Assembler(self.model, price=price, rest_is_reasoning=rules.rest_is_reasoning)
 
-    def _ask_again(self, refused: RefusedMembers) -> Source:
-        refused.add(self.endpoint.url)
+    @property
+    def _has_member(self) -> bool:
+        return self.dialect.has_stream_options and self.endpoint.url not in self._refused
+
+    def _ask_again(self) -> Source:
+        self._refused.add(self.endpoint.url)
         return self._source(with_stream_options=False)
 
     def _source(self, *, with_stream_options: bool) -> Source:
-        content = self.dialect.build_request(
-            self.model, self.context, self.options, self.endpoint, with_stream_options=with_stream_options
-        )
+        content = self._body(with_stream_options=with_stream_options)
         return open_source(self.engine, Request(self.dialect, self.endpoint, self.route, content, self.options))
+
+    def _body(self, *, with_stream_options: bool) -> bytes:
+        made = self._content.get(with_stream_options)
+        if made is None:
+            made = self._content[with_stream_options] = self.dialect.build_request(
+                self.model, self.context, self.options, self.endpoint, with_stream_options=with_stream_options
+            )
+        return made

@@ -109,6 +109,11 @@ def _check_retries(_: StreamOptions, __: attrs.Attribute[Any], value: object) ->
         raise SpecError("StreamOptions.retries", f"must be a whole number of at least 0, is {value!r}")
 
 
+def _check_priority(_: StreamOptions, __: attrs.Attribute[Any], value: object) -> None:
+    if type(value) is not int:
+        raise SpecError("StreamOptions.priority", f"must be a whole number, is {value!r}")
+
+
 def _check_think_tags(_: StreamOptions, __: attrs.Attribute[Any], value: object) -> None:
     if value not in (None, True, False):
         raise SpecError("StreamOptions.think_tags", f"must be True, False or None, is {value!r}")
@@ -174,9 +179,14 @@ class StreamOptions:
     only means that nothing is asked for."""
     timeouts: Timeouts = attrs.field(factory=Timeouts, validator=_instance(Timeouts))
     retries: int = attrs.field(default=0, validator=_check_retries)
-    """Further attempts before the first content; made by whoever governs the calls, never by an engine."""
+    """Further attempts before the first content; made by the governor, never by an engine. Agents have 4 where this is 0."""
     max_retry_wait: float | None = attrs.field(default=60.0, validator=_seconds)
-    """Seconds; a longer wait is not slept but returned as the error."""
+    """Seconds; a longer wait is not slept but returned as the error, also where another call has met the provider's pause."""
+    max_in_flight: int | None = attrs.field(default=None, validator=_count)
+    """Calls at once with this key to this host, at most; the last one that was named holds for all. None: as many as the
+    provider is found to take."""
+    priority: int = attrs.field(default=0, validator=_check_priority)
+    """Where calls wait for the same provider, higher ones go first; but one turn in eight is the oldest call's."""
     think_tags: bool | None = attrs.field(default=None, validator=_check_think_tags)
     """Whether `<think>` in the text is thinking. None: by provider and model."""
     enable_prompt_caching: bool = attrs.field(default=False, validator=_instance(bool))

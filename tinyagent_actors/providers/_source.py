@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import inf
 from typing import Protocol
 
-import attrs
-
-from tinyagent_actors._errors import ProviderError
-from tinyagent_actors.providers._items import ERROR, Item
+from tinyagent_actors.providers._items import Item
 
 
 class Source(Protocol):
@@ -36,30 +32,3 @@ class Source(Protocol):
 
     async def aclose(self) -> None:
         """Give the connection back if the message ended properly, else close it at once. Never waits for the peer."""
-
-
-@attrs.define(eq=False)
-class FailedSource:
-    """A response that never was: nothing was sent. See `Source`."""
-
-    _error: ProviderError
-    on_sent: Callable[[], None] | None = None
-
-    def request_age(self) -> float:
-        """See `Source.request_age`."""
-        return inf
-
-    async def receive(self) -> list[Item]:
-        """See `Source.receive`."""
-        return [(ERROR, (self._code(), self._error.message))]
-
-    async def finish(self, cut: str) -> list[Item]:  # noqa: ARG002  # there is nothing to cut
-        """See `Source.finish`."""
-        return await self.receive()
-
-    async def aclose(self) -> None:
-        """See `Source.aclose`."""
-
-    def _code(self) -> str:
-        is_hopeless = self._error.kind == "connection_error" and not self._error.retryable
-        return "misconfigured" if is_hopeless else self._error.kind

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Final, final
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar, final
 
 import attrs
 import trio
 
+from tinyagent_actors._errors import ProviderError
 from tinyagent_actors.events import StreamEnd, StreamEvent
-from tinyagent_actors.messages import AssistantMessage
+from tinyagent_actors.messages import AssistantMessage, Model
 from tinyagent_actors.providers._assembler import Assembler
+from tinyagent_actors.providers._attempts import Attempts
 from tinyagent_actors.providers._clock import StreamClock
 from tinyagent_actors.providers._items import ACTIVITY, ERROR, FINISH, HEAD, Item
 from tinyagent_actors.providers._second_attempt import SecondAttempt
 from tinyagent_actors.providers._source import Source
 
+ResultT = TypeVar("ResultT")
+
 FAIR_SHARE: Final = 64
 """Events that a reader may take in a row before other tasks get their turn."""
+
+_OK: Final = 200
 
 
 @final
@@ -25,15 +32,22 @@ FAIR_SHARE: Final = 64
 class ProviderStream:
     """The answer of a model while it comes: an async iterator of stream events, and its message at the end.
 
+    What is read is one answer, whatever it took to get it: attempts before it that failed are events of the system, not of
+    the stream. A request is sent when the stream is first read, once the governor gives leave to.
+
     Iterating raises nothing for what the provider does; that stands in the message of the last event, `StreamEnd`, which
     `result` gives too. One task reads at a time.
     """
 
-    _source: Source
-    _assembler: Assembler
+    _attempts: Attempts
     _clock: StreamClock
-    _second: SecondAttempt | None = None
+    _assembler: Assembler = attrs.field(init=False)
+    _source: Source | None = attrs.field(default=None, init=False)
+    """None: no request is under way."""
+    _second: SecondAttempt | None = attrs.field(default=None, init=False)
     """None once it is known that the first answer is the answer."""
+    _is_settled: bool = attrs.field(default=False, init=False)
+    """Whether the attempt under way is the one that stays: some content came, or nothing follows."""
     _ready: deque[StreamEvent] = attrs.field(factory=deque, init=False)
     _message: AssistantMessage | None = attrs.field(default=None, init=False)
     _finish_seen: bool = attrs.field(default=False, init=False)
@@ -50,7 +64,7 @@ class ProviderStream:
     _wait_started: float = attrs.field(default=0.0, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._source.on_sent = self._request_was_sent
+        self._assembler = Assembler(self._attempts.model)
 
     def __aiter__(self) -> ProviderStream:
         return self
@@ -115,18 +129,21 @@ class ProviderStream:
         """Whether no further events will come: the message is known, or the block was left."""
         return self._message is not None or self._is_closed
 
-    def end_with(self, message: AssistantMessage) -> None:
-        """Make this the message of a stream that sends nothing."""
-        self._message = message
-        self._ready.append(StreamEnd(message))
-        self._over.set()
+    @property
+    def model(self) -> Model:
+        """Who is asked: the model it was opened with, or the one of its chain that came to be asked in its place."""
+        return self._attempts.model
 
     async def aclose(self) -> None:
         """End the stream: its connection is given back after a proper end, else closed at once. Never waits for the peer."""
         if not self._is_closed:
             self._is_closed = True
             self._over.set()
-            await self._source.aclose()
+            try:
+                if self._source is not None:
+                    await self._source.aclose()
+            finally:
+                self._attempts.over()
 
     def __repr__(self) -> str:
         state = "ended" if self._message is not None else "closed" if self._is_closed else "open"
@@ -137,17 +154,54 @@ class ProviderStream:
             if self._unfair >= FAIR_SHARE:
                 self._unfair = 0
                 await trio.lowlevel.checkpoint()
-            items = await self._receive()
-            if self._second is not None:
-                items = await self._look(self._second, items)
-            events = self._assembler.feed(items)
+            source = self._source
+            events = await self._begin() if source is None else await self._read_from(source)
+            if events and not self._is_settled:
+                events = await self._settle(events)
             self._unfair += len(events) or 1
             if events:
                 last = events[-1]
                 if type(last) is StreamEnd:
+                    self._attempts.over(last.message.error)
                     self._message = last.message
                     self._over.set()
                 return events
+
+    async def _begin(self) -> list[StreamEvent]:
+        """Wait until a request may be sent, and send it. Where there will be none, that is the end of the stream."""
+        self._clock.start_attempt()
+        try:
+            attempt = await self._in_time(self._attempts.begin)
+        except ProviderError as error:
+            return self._end_without_request(error)
+        if attempt is None:
+            return self._end_without_request(ProviderError("timeout", self._clock.reason(), retryable=True))
+        self._source, self._assembler, self._second = attempt.source, attempt.assembler, attempt.second
+        self._source.on_sent = self._request_was_sent
+        return []
+
+    def _end_without_request(self, error: ProviderError) -> list[StreamEvent]:
+        self._is_settled = True
+        message = Assembler(self._attempts.model).partial()
+        return [StreamEnd(attrs.evolve(message, stop_reason="error", error=error))]
+
+    async def _read_from(self, source: Source) -> list[StreamEvent]:
+        items = await self._receive(source)
+        if self._second is not None:
+            items = await self._look(self._second, items)
+        return self._assembler.feed(items)
+
+    async def _settle(self, events: list[StreamEvent]) -> list[StreamEvent]:
+        """Hold back the failure of an attempt that has another one follow it; anything else is the answer."""
+        first = events[0]
+        error = first.message.error if type(first) is StreamEnd else None
+        if error is None or self._clock.is_spent or not self._attempts.is_followed(error):
+            self._is_settled = True
+            return events
+        source, self._source = self._source, None
+        if source is not None:
+            await source.aclose()
+        return []
 
     async def _look(self, second: SecondAttempt, items: list[Item]) -> list[Item]:
         """Let a refusal of the request's form be answered by another request."""
@@ -157,30 +211,38 @@ class ProviderStream:
         if source is not None:
             refused, self._source = self._source, source
             source.on_sent = self._request_was_sent
-            await refused.aclose()
+            if refused is not None:
+                await refused.aclose()
         return items
 
-    async def _receive(self) -> list[Item]:
+    async def _receive(self, source: Source) -> list[Item]:
         """Wait for items until the nearest deadline."""
+        items = await self._in_time(source.receive)
+        if items is None:
+            return [] if self._clock.is_early(source.request_age()) else await self._give_up(source)
+        self._note(items)
+        return items
+
+    async def _in_time(self, wait: Callable[[], Awaitable[ResultT]]) -> ResultT | None:
+        """Wait for something until the nearest deadline; None: it has passed."""
         clock = self._clock
         self._wait_started = started = trio.current_time()
         with trio.CancelScope(deadline=started + clock.left()) as scope:
             self._wait = scope
             try:
-                items = await self._source.receive()
+                return await wait()
             finally:
                 self._wait = None
                 clock.waited += trio.current_time() - started
-        if scope.cancelled_caught:
-            return [] if clock.is_early(self._source.request_age()) else await self._give_up()
-        self._note(items)
-        return items
+        return None
 
     def _note(self, items: list[Item]) -> None:
         is_event = False
         is_body = not items
-        for kind, _ in items:
+        for kind, payload in items:
             if kind == HEAD:
+                if payload[0] == _OK:
+                    self._attempts.accepted()
                 continue
             is_body = True
             if kind != ACTIVITY:
@@ -190,10 +252,10 @@ class ProviderStream:
         if is_body:
             self._clock.bytes_came(is_event=is_event, is_finished=self._finish_seen)
 
-    async def _give_up(self) -> list[Item]:
+    async def _give_up(self, source: Source) -> list[Item]:
         """End the stream for a deadline. What was held back still counts, and so does a finish reason."""
         reason = self._clock.reason()
-        items = await self._source.finish(reason)
+        items = await source.finish(reason)
         kind, payload = items[-1]
         if kind == ERROR and payload[0] == "truncated":
             items[-1] = (ERROR, ("timeout", reason))

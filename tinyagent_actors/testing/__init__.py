@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinyagent_actors.testing._endpoint import Endpoint, open_endpoint
 from tinyagent_actors.testing._load import load_script, script_from_dict
-from tinyagent_actors.testing._policy import EchoPolicy, Policy, Script, ToolLoopPolicy, sample_value
+from tinyagent_actors.testing._policy import CapacityPolicy, EchoPolicy, Policy, Script, ToolLoopPolicy, sample_value
 from tinyagent_actors.testing._request import ChatRequest, GivenResult, MadeCall, RecordedRequest
 from tinyagent_actors.testing._script import CallSpec, Cut, Delivery, Reply, Reset, Stall
 from tinyagent_actors.testing._statistics import Answered, EndpointStatistics, Limits
@@ -33,6 +33,7 @@ _LATER = {
 __all__ = [
     "Answered",
     "CallSpec",
+    "CapacityPolicy",
     "ChatRequest",
     "Cut",
     "Delivery",

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import attrs
+import trio
 
 from tinyagent_actors._errors import SpecError
 from tinyagent_actors.testing._request import ChatRequest
 from tinyagent_actors.testing._script import CallSpec, Reply
+from tinyagent_actors.testing._statistics import Answered
 
 _MAX_DEPTH = 16
 
@@ -112,6 +114,56 @@ class ToolLoopPolicy:
             return Reply(text=self.answer)
         lines = [f"{result.name}: {result.text}" for result in request.results]
         return Reply(text=_encodable("\n".join(lines)) or "no tools were called")
+
+
+@attrs.define(eq=False)
+class CapacityPolicy:
+    """Serves at most so many answers at once, as providers do for one key; one more is refused with a 429.
+
+    It has to be told when an answer is over: give `answered` to `open_endpoint` as `on_answer`.
+
+    Args:
+        inner: Decides the replies of those that are served.
+        capacity: Answers at once.
+        retry_after: What a refusal says; ``None``: nothing.
+        clock: Gives the time of arrivals.
+
+    Example:
+        ::
+
+            policy = CapacityPolicy(EchoPolicy(), capacity=20, retry_after=1)
+            async with open_endpoint(policy, on_answer=policy.answered) as endpoint:
+                ...
+            assert policy.refused <= 0.05 * len(policy.arrivals)
+    """
+
+    inner: Callable[[ChatRequest], Reply]
+    capacity: int = attrs.field(kw_only=True)
+    retry_after: float | None = attrs.field(default=None, kw_only=True)
+    headers: Mapping[str, str] = attrs.field(factory=dict, kw_only=True)
+    """Of refusals, such as ``retry-after-ms``."""
+    clock: Callable[[], float] = attrs.field(default=trio.current_time, kw_only=True)
+    arrivals: list[float] = attrs.field(factory=list, init=False)
+    """When each request came, the refused ones too."""
+    refused: int = attrs.field(default=0, init=False)
+    most: int = attrs.field(default=0, init=False)
+    """Answers that were being given at once, at most."""
+    _serving: set[int] = attrs.field(factory=set, init=False)
+    """Numbers of requests."""
+
+    def __call__(self, request: ChatRequest, /) -> Reply:
+        """Give the reply of `inner`, or a refusal."""
+        self.arrivals.append(self.clock())
+        if len(self._serving) >= self.capacity:
+            self.refused += 1
+            return Reply.rate_limited(self.retry_after, headers=self.headers)
+        self._serving.add(request.number)
+        self.most = max(self.most, len(self._serving))
+        return self.inner(request)
+
+    def answered(self, answered: Answered) -> None:
+        """Note that the work on a request has ended."""
+        self._serving.discard(answered.request.number)
 
 
 def _call_of(tool: Mapping[str, Any]) -> CallSpec:

@@ -1,0 +1,57 @@
+"""InFlightLimit: how many calls at once a provider takes, found out by asking. Pure.
+
+Two numbers. The **limit** is what may be in flight in all. It is not known before the provider has refused something; until then
+only the cap holds. Each refusal halves what was in flight (never below one), each window of calls accepted at the limit adds one:
+additive increase, multiplicative decrease, the one linear rule under which callers that do not know of each other come to
+even shares of what there is (Chiu and Jain, "Analysis of the increase and decrease algorithms for congestion avoidance",
+1989), as TCP has it (RFC 5681: half of the flight size; the limit grows by one a window, only while it is what holds calls
+back, as RFC 7661 asks).
+
+The **window** is how many may be under way whose answer has not begun: those are what a refusal can still hit. Whatever the
+provider's limit is, stepping over it costs at most one window of wasted calls. It is `WINDOW` at first; after a pause it is one, and
+each call that gets through adds one: the first after a pause is a probe, and the rest do not come as a herd.
+
+A burst of refusals tells one thing once. Those of calls that were sent before the latest cut change nothing (RFC 6582).
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Final
+
+import attrs
+
+WINDOW: Final = 8
+"""Calls under way whose answer has not begun."""
+
+
+@attrs.define(eq=False)
+class InFlightLimit:
+    """The numbers, and the two things that change them."""
+
+    cap: float = inf
+    """What the user has fixed."""
+    window: float = WINDOW
+    """Infinite for endpoints without a credential, such as a local server with a queue of its own, until they refuse."""
+    _limit: float = attrs.field(default=inf, init=False)
+
+    @property
+    def limit(self) -> float:
+        """Calls that may be in flight: a whole number, at least 1; infinite while nothing is known or fixed."""
+        limit = min(self._limit, self.cap)
+        return limit if limit == inf else max(1, int(limit))
+
+    def call_was_accepted(self, *, was_full: bool) -> None:
+        """Note that an answer began; `was_full`: as many were in flight as may be, or somebody waited."""
+        if was_full and self._limit < self.cap:
+            self._limit += 1 / self._limit
+
+    def call_got_through(self) -> None:
+        """Note that a call was not refused, so that one more may be tried at a time."""
+        if self.window < WINDOW:
+            self.window += 1
+
+    def call_was_refused(self, in_flight: int) -> None:
+        """Note a refusal that is news, while so many were in flight, it included."""
+        self._limit = max(1.0, min(self._limit, in_flight) / 2)
+        self.window = 1
