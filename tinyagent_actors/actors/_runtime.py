@@ -101,6 +101,10 @@ class Runtime:
         """
         trio.lowlevel.spawn_system_task(async_fn, *args, name=name, context=contextvars.copy_context())
 
+    def start_service(self, async_fn: Callable[..., Awaitable[object]], *args: object, name: str) -> None:
+        """Start a task of a shared part: as `start_detached`, but it belongs to nobody below, whoever happened to need it first."""
+        trio.lowlevel.spawn_system_task(async_fn, *args, name=name, context=contextvars.Context())
+
     def resource(self, kind: type[ResourceT], make: Callable[[Runtime], ResourceT]) -> ResourceT:
         """Give the shared part of that kind, made on first use and closed with the runtime."""
         found = self._resources.get(kind)

@@ -128,18 +128,18 @@ def unstructure(value: object) -> dict[str, Any]:
 
 
 def _overrides(cls: Any) -> dict[str, Any]:
-    """Say which fields are no part of the shape, and which are left out where they are None."""
+    """Say which fields are no part of the shape, and which are left out where they are None or empty."""
     rules: dict[str, Any] = {}
     for field in attrs.fields(cls):
         if not field.eq:
             rules[field.name] = override(omit=True)
-        elif field.default is None and cls in _SPARSE:
+        elif cls in _SPARSE and field.default in (None, ()):
             rules[field.name] = override(omit_if_default=True)
     return rules
 
 
 _SPARSE: Final = frozenset({*_CONTENT, Model})
-"""Classes whose optional members are left out where they are None; elsewhere they stand."""
+"""Classes whose optional members are left out where they are None or empty; elsewhere they stand."""
 
 
 def _is_content(cls: Any) -> bool:

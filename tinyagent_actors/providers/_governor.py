@@ -36,7 +36,6 @@ what is left of them in a way that two providers share). A governor for each mod
 
 from __future__ import annotations
 
-import contextvars
 from math import inf
 from typing import final
 
@@ -216,7 +215,7 @@ class Governor:
         for waiter in list(self._gate.queue):
             self._gate.withdraw(waiter)
             self._wake(waiter, self._closed)
-        self._set_timer()
+        self._set_timer(trio.current_time())
         if self._timing is not None:
             await self._timing.wait()
 
@@ -231,7 +230,7 @@ class Governor:
         for waiter, outcome in gate.decide(now):
             self._wake(waiter, outcome)
         self._tell(now)
-        self._set_timer()
+        self._set_timer(now)
 
     def _wake(self, waiter: Waiter, outcome: Place | ProviderError) -> None:
         parked = self._parked[waiter]
@@ -240,15 +239,12 @@ class Governor:
             del self._parked[waiter]
             trio.lowlevel.reschedule(parked.task)
 
-    def _set_timer(self) -> None:
-        at = self._gate.next_time(trio.current_time())
+    def _set_timer(self, now: float) -> None:
+        at = self._gate.next_time(now)
         if self._timing is None:
             if at < inf:
                 self._timing = trio.Event()
-                # In a context of its own: it works for the runtime, not for the actor that happens to wait first.
-                contextvars.Context().run(
-                    self._runtime.start_detached, self._keep_time, name=f"tinyagent_actors: governor of {self.name}"
-                )
+                self._runtime.start_service(self._keep_time, name=f"tinyagent_actors: governor of {self.name}")
         elif self._timer is not None:
             self._timer.deadline = at
             if at == inf:

@@ -34,6 +34,8 @@ class Place:
 
     epoch: int
     """How many cuts of the limit there were when it was given."""
+    flight: int
+    """How many calls were in flight then, with this one."""
     is_accepted: bool = False
     """Whether its answer has begun."""
     is_over: bool = False
@@ -108,7 +110,7 @@ class Gate:
         if place.epoch == self._epoch:
             self.refusals = 0
         was_full = len(self.queue) > 0 or self.in_flight >= self.limit.limit
-        self.limit.call_was_accepted(was_full=was_full)
+        self.limit.call_was_accepted(place.flight, was_full=was_full)
         self._prove(place)
 
     def give_back(self, place: Place) -> None:
@@ -127,7 +129,7 @@ class Gate:
         if is_news:
             self._epoch += 1
             self.refusals += 1
-            self.limit.call_was_refused(self.in_flight)
+            self.limit.call_was_refused(place.flight)
         self.give_back(place)
         if is_news or error.retry_after:
             self._pause(error, now)
@@ -166,12 +168,17 @@ class Gate:
         return decided
 
     def next_time(self, now: float) -> float:
-        """Give when time alone will let somebody in, if nothing else happens; infinite: it will not."""
+        """Give when time alone will let somebody in, if nothing else happens; infinite: it will not.
+
+        It is not after `now` where that time has come since the last `decide`.
+        """
         if len(self.queue) == 0 or self.in_flight >= self.limit.limit:
             return inf
         if now < self.paused_until:
             return self.paused_until
-        return min(self._unproven.values(), default=inf) + PATIENCE
+        if len(self._unproven) < self.limit.window:
+            return now
+        return next(iter(self._unproven.values())) + PATIENCE
 
     def seconds_left(self, now: float) -> float:
         """Give how long the pause lasts; 0 without one."""
@@ -188,8 +195,8 @@ class Gate:
         return True
 
     def _place(self, now: float) -> Place:
-        place = Place(self._epoch)
         self.in_flight += 1
+        place = Place(self._epoch, self.in_flight)
         self.granted += 1
         self._unproven[place] = now
         return place

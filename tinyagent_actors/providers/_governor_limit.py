@@ -4,8 +4,9 @@ Two numbers. The **limit** is what may be in flight in all. It is not known befo
 only the cap holds. Each refusal halves what was in flight (never below one), each window of calls accepted at the limit adds one:
 additive increase, multiplicative decrease, the one linear rule under which callers that do not know of each other come to
 even shares of what there is (Chiu and Jain, "Analysis of the increase and decrease algorithms for congestion avoidance",
-1989), as TCP has it (RFC 5681: half of the flight size; the limit grows by one a window, only while it is what holds calls
-back, as RFC 7661 asks).
+1989), as TCP has it (RFC 5681: half of the flight size, here that of the call that was refused; the limit grows by one a window, only while it is
+what holds calls back, as RFC 7661 asks). Where it was refused last the provider's limit probably still is, so that step is taken `CAUTION` times as
+slowly (as CUBIC, RFC 9438, flattens towards its last maximum): a limit of five would else be found anew with every twelfth call.
 
 The **window** is how many may be under way whose answer has not begun: those are what a refusal can still hit. Whatever the
 provider's limit is, stepping over it costs at most one window of wasted calls. It is `WINDOW` at first; after a pause it is one, and
@@ -23,6 +24,8 @@ import attrs
 
 WINDOW: Final = 8
 """Calls under way whose answer has not begun."""
+CAUTION: Final = 8
+"""Windows accepted below the number that was refused last before it is tried again."""
 
 
 @attrs.define(eq=False)
@@ -34,6 +37,8 @@ class InFlightLimit:
     window: float = WINDOW
     """Infinite for endpoints without a credential, such as a local server with a queue of its own, until they refuse."""
     _limit: float = attrs.field(default=inf, init=False)
+    _refused_at: float = attrs.field(default=inf, init=False)
+    """How many were in flight at the latest refusal; infinite once as many were accepted."""
 
     @property
     def limit(self) -> float:
@@ -41,17 +46,26 @@ class InFlightLimit:
         limit = min(self._limit, self.cap)
         return limit if limit == inf else max(1, int(limit))
 
-    def call_was_accepted(self, *, was_full: bool) -> None:
-        """Note that an answer began; `was_full`: as many were in flight as may be, or somebody waited."""
+    def call_was_accepted(self, flight: int, *, was_full: bool) -> None:
+        """Note that an answer began.
+
+        Args:
+            flight: How many calls were in flight when it was sent, with it.
+            was_full: Whether as many are in flight as may be, or somebody waits.
+        """
+        if flight >= self._refused_at:
+            self._refused_at = inf
         if was_full and self._limit < self.cap:
-            self._limit += 1 / self._limit
+            is_near = int(self._limit) + 1 >= self._refused_at
+            self._limit += 1 / self._limit / (CAUTION if is_near else 1)
 
     def call_got_through(self) -> None:
         """Note that a call was not refused, so that one more may be tried at a time."""
         if self.window < WINDOW:
             self.window += 1
 
-    def call_was_refused(self, in_flight: int) -> None:
-        """Note a refusal that is news, while so many were in flight, it included."""
-        self._limit = max(1.0, min(self._limit, in_flight) / 2)
+    def call_was_refused(self, flight: int) -> None:
+        """Note a refusal that is news, of a call that was sent as one of so many."""
+        self._refused_at = flight
+        self._limit = max(1.0, min(self._limit, flight) / 2)
         self.window = 1

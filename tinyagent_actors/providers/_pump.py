@@ -104,7 +104,7 @@ class Pump:
             inbox.close(self._last_item())
         elif self._ended is None:
             self._ended = trio.Event()
-            self._runtime.start_detached(self._run, name="tinyagent_actors: pump of the native engine")
+            self._runtime.start_service(self._run, name="tinyagent_actors: pump of the native engine")
         return inbox
 
     def detach(self, stream: int) -> None:
