@@ -102,10 +102,11 @@ def test_the_pool() -> None:
         "cache-prompts",
         "use-minimax",
         "use-glm",
+        "retry-and-fall-back",
     ],
 )
 def test_how_to_pages(page: str) -> None:
-    """S03, S61, S63, P78: every program on the page prints what the page says."""
+    """S03, S61, S63, P73, P78: every program on the page prints what the page says."""
     path = f"docs/how-to/{page}.md"
     programs, said = blocks(path, "python"), blocks(path, "text")
 

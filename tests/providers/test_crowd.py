@@ -140,7 +140,7 @@ async def test_two_systems_have_a_governor_each(engine: str) -> None:
 
 @pytest.mark.parametrize("how", ["leave", "cancel", "crash"])
 async def test_a_stream_that_is_left_gives_its_place_back(engine: str, how: str) -> None:
-    """The block is left early, cancelled, or its body raises: the next caller is served."""
+    """P73: the block is left early, cancelled, or its body raises: the next caller is served."""
     options = StreamOptions(engine=engine, api_key=KEY, max_in_flight=1)
     async with open_endpoint([LONG, SHORT]) as endpoint:
         with trio.fail_after(20), pytest.raises(ZeroDivisionError) if how == "crash" else trio.CancelScope() as scope:
@@ -187,7 +187,7 @@ async def test_a_request_that_cannot_be_sent_gives_its_place_back(engine: str, m
 
 
 async def test_a_cancelled_caller_sends_nothing(engine: str) -> None:
-    """A scope that is cancelled already: there is room, but no request is made."""
+    """P73: a scope that is cancelled already: there is room, but no request is made."""
     async with open_endpoint([SHORT]) as endpoint:
         with trio.CancelScope() as scope:
             async with open_stream(model_at(endpoint), CONTEXT, StreamOptions(engine=engine)) as stream:
@@ -215,7 +215,7 @@ async def test_a_caller_who_leaves_the_queue_leaves_no_trace(engine: str) -> Non
 
 
 async def test_a_retry_gives_its_place_back_while_it_waits(engine: str) -> None:
-    """A back-off holds no place: another caller is served during it."""
+    """P73: a back-off holds no place: another caller is served during it."""
 
     def policy(request: ChatRequest) -> Reply:
         return Reply(status=500, body=b"{}", retry_after=30) if request.number == 1 else SHORT

@@ -87,7 +87,7 @@ async def test_the_next_model_is_asked(engine: str, failure: Reply) -> None:
 async def test_what_is_the_fault_of_the_request_or_its_sender_is_the_answer(
     engine: str, failure: Reply, kind: str
 ) -> None:
-    """A wrong key, a bad request, a context too long, a filter: no other model is asked."""
+    """P71: a wrong key, a bad request, a context too long, a filter: no other model is asked."""
     async with open_endpoint([failure]) as first, open_endpoint([Reply(text="never")]) as second:
         message = await ask(chain(first, second), engine)
 

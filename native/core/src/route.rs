@@ -126,6 +126,8 @@ fn build(route: &Route, trusts: bool, connecting: Connecting) -> Result<Client, 
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = Client::builder()
         .redirect(Policy::none())
+        // Retries are the governor's: a stream that an HTTP/2 server refuses is an error here, and news there.
+        .retry(reqwest::retry::never())
         .retry(reqwest::retry::never())
         .no_proxy()
         .pool_idle_timeout(IDLE)
