@@ -74,7 +74,7 @@ async def test_a_place_that_is_free_is_had_at_once() -> None:
     assert is_clean(governor)
 
 
-@deterministic(seeds=100)
+@deterministic(seeds=30)
 async def test_never_more_than_the_limit_and_everybody_in_the_end() -> None:
     """Fifty calls over three places: no more than three at once, each once, nothing left."""
     governor = make(cap=3)
@@ -207,7 +207,7 @@ async def test_the_timekeeper_goes_with_the_last_waiter() -> None:
     assert trio.current_time() < 100
 
 
-@deterministic(seeds=50)
+@deterministic(seeds=20)
 async def test_one_task_keeps_time_for_all() -> None:
     """A hundred calls wait for the end of a pause with one task between them, besides their own."""
     governor = make()
@@ -311,7 +311,7 @@ async def test_one_for_each_key_and_host() -> None:
     governors = Governors(Runtime("test"))
     one = governors.governor_of(endpoint("Bearer a"))
 
-    assert governors.governor_of(endpoint("Bearer a", "https://API.example/v2/messages?x=1")) is one
+    assert governors.governor_of(endpoint("Bearer a", "https://API.example/v2/messages")) is one
     others = [
         governors.governor_of(other)
         for other in (
@@ -321,9 +321,10 @@ async def test_one_for_each_key_and_host() -> None:
             endpoint("Bearer a", "http://api.example/v1"),
             endpoint("Bearer a", "https://api.example:8443/v1"),
             endpoint("Bearer a", "https://other.example/v1"),
+            endpoint("Bearer a", "https://api.example/v1?key=b"),
         )
     ]
-    assert len({id(governor) for governor in (one, *others)}) == 7
+    assert len({id(governor) for governor in (one, *others)}) == 8
     assert [other.name for other in others[:2]] == ["api.example#2", "api.example#3"]
 
 
@@ -345,10 +346,12 @@ async def test_a_local_server_without_a_key_is_asked_by_all_at_once() -> None:
     governor = Governors(Runtime("test")).governor_of(endpoint(None, "http://127.0.0.1:11434/v1"))
     places = [governor.try_enter() for _ in range(500)]
 
-    assert None not in places
-    assert places[0] is not None
-    governor.refuse(places[0], busy(60))
-    assert governor.statistics().limit == 250
+    first, *others = [place for place in places if place is not None]
+    assert len(others) == 499
+    governor.refuse(first, busy(60))
+    for place in others[:200]:
+        governor.accept(place)
+    assert governor.statistics().limit == 100
 
 
 async def test_the_governors_that_are_kept_have_a_bound() -> None:

@@ -121,6 +121,17 @@ async def test_each_attempt_has_its_own_clocks(engine: str) -> None:
         assert endpoint.statistics().requests == 2
 
 
+async def test_the_silence_after_a_finish_reason_is_of_its_own_attempt(
+    engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P85, P73: a finish reason that is an error is tried again, and does not make the next attempt look finished."""
+    monkeypatch.setattr("tinyagent_actors.providers._clock.SILENCE_AFTER_FINISH", 0.2)
+    failed = Reply.events({"choices": [{"delta": {}, "finish_reason": "network_error"}]}, "[DONE]", headers=SOON)
+    slow = Reply(text="ok", delivery=Delivery(delay_between=0.5, coalesce=False))
+    async with open_endpoint([failed, slow]) as endpoint:
+        assert (await ask_of(endpoint, engine, retries=1)).text == "ok"
+
+
 async def test_the_deadline_of_the_whole_stream_holds_over_attempts(engine: str) -> None:
     """P72: `turn` ends it in the middle of a back-off, as a timeout; no further request is made."""
     broken = Reply(status=500, body=b"{}", retry_after=30)

@@ -153,7 +153,9 @@ class Attempts:
         governor = self._target.governor
         if self._options.max_in_flight is not None:
             governor.fix_limit(self._options.max_in_flight)
-        self._place = governor.try_enter() or await self._wait(governor)
+        self._place = governor.try_enter()
+        if self._place is None:
+            await self._wait(governor)
         try:
             await trio.lowlevel.checkpoint_if_cancelled()
             self._made += 1
@@ -162,15 +164,15 @@ class Attempts:
             self.over()
             raise
 
-    async def _wait(self, governor: Governor) -> Place:
+    async def _wait(self, governor: Governor) -> None:
+        """Wait for the place."""
         governor.line_up(self._waiter, again=self._made > 0)
         began = trio.current_time()
         names = {"governor": governor.name, "model": _name(self.model)}
         self._publish(ModelCallQueuedEvent, **names, waiting=governor.waiting, seconds=governor.seconds_left())
-        place = await governor.wait_for_place(self._waiter)
+        self._place = await governor.wait_for_place(self._waiter)
         seconds = trio.current_time() - began
         self._publish(ModelCallGrantedEvent, **names, in_flight=governor.in_flight, seconds=seconds)
-        return place
 
     def _retry(self, error: ProviderError) -> bool:
         if not error.retryable or self._made == 0 or self._made > self._options.retries:

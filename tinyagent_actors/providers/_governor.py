@@ -102,7 +102,7 @@ class Governor:
             ProviderError: Too many wait, or a pause is longer than this call would wait.
         """
         if self._closed is not None:
-            raise self._closed
+            raise attrs.evolve(self._closed)
         self._gate.wait(waiter, trio.current_time(), again=again)
         self._parked[waiter] = _Parked()
         self._settle()
@@ -214,7 +214,7 @@ class Governor:
         self._closed = ProviderError("connection_error", "the system that the call belongs to has ended")
         for waiter in list(self._gate.queue):
             self._gate.withdraw(waiter)
-            self._wake(waiter, self._closed)
+            self._wake(waiter, attrs.evolve(self._closed))
         self._set_timer(trio.current_time())
         if self._timing is not None:
             await self._timing.wait()

@@ -65,6 +65,8 @@ class Gate:
     """Pieces of news in a row, with no call accepted that was sent after the last one."""
     _told_until: float = attrs.field(default=-inf, init=False)
     """The end of the pause as the provider told it, or as the back-off has it: without jitter, and without `LONGEST_PAUSE`."""
+    _accepted: int = attrs.field(default=0, init=False)
+    """Calls in flight whose answer has begun."""
     _epoch: int = attrs.field(default=0, init=False)
     _tickets: int = attrs.field(default=0, init=False)
     _unproven: OrderedDict[Place, float] = attrs.field(factory=OrderedDict, init=False)
@@ -107,10 +109,13 @@ class Gate:
         if place.is_accepted or place.is_over:
             return
         place.is_accepted = True
+        self._accepted += 1
         if place.epoch == self._epoch:
             self.refusals = 0
-        was_full = len(self.queue) > 0 or self.in_flight >= self.limit.limit
-        self.limit.call_was_accepted(place.flight, was_full=was_full)
+            was_full = len(self.queue) > 0 or self.in_flight >= self.limit.limit
+            self.limit.call_was_accepted(place.flight, was_full=was_full)
+        else:  # it was sent before the latest refusal, and tells nothing of the time after it
+            self.limit.call_was_accepted_beside(self._accepted)
         self._prove(place)
 
     def give_back(self, place: Place) -> None:
@@ -118,6 +123,7 @@ class Gate:
         if not place.is_over:
             place.is_over = True
             self.in_flight -= 1
+            self._accepted -= place.is_accepted
             self._unproven.pop(place, None)
 
     def refuse(self, place: Place, error: ProviderError, now: float) -> None:
@@ -129,7 +135,7 @@ class Gate:
         if is_news:
             self._epoch += 1
             self.refusals += 1
-            self.limit.call_was_refused(place.flight)
+            self.limit.call_was_refused(max(place.flight, self._accepted + 1))
         self.give_back(place)
         if is_news or error.retry_after:
             self._pause(error, now)
@@ -143,10 +149,9 @@ class Gate:
         self._told_until = max(self._told_until, told) if now < self.paused_until else told
         self.paused_until = end
         self.pause_error = error
-        too_long = self._too_long(now)
         for waiter in [waiter for waiter in self.queue if self.is_too_long(waiter, now)]:
             self.queue.remove(waiter)
-            self._told_off.append((waiter, too_long))
+            self._told_off.append((waiter, self._too_long(now)))
 
     def is_too_long(self, waiter: Waiter, now: float) -> bool:
         """Whether there is a pause, and a call would rather have its error than wait for the end of it."""
@@ -202,5 +207,5 @@ class Gate:
         return place
 
     def _prove(self, place: Place) -> None:
-        if self._unproven.pop(place, None) is not None:
+        if self._unproven.pop(place, None) is not None and place.epoch == self._epoch:
             self.limit.call_got_through()

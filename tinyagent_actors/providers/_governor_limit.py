@@ -59,13 +59,19 @@ class InFlightLimit:
             is_near = int(self._limit) + 1 >= self._refused_at
             self._limit += 1 / self._limit / (CAUTION if is_near else 1)
 
+    def call_was_accepted_beside(self, accepted: int) -> None:
+        """Note that so many are being served that were sent before the latest refusal, so that it came too early in a burst to tell."""
+        if accepted >= self._refused_at:
+            self._refused_at = accepted + 1
+        self._limit = max(self._limit, accepted / 2)
+
     def call_got_through(self) -> None:
         """Note that a call was not refused, so that one more may be tried at a time."""
         if self.window < WINDOW:
             self.window += 1
 
     def call_was_refused(self, flight: int) -> None:
-        """Note a refusal that is news, of a call that was sent as one of so many."""
+        """Note a refusal that is news, of a call that was one of so many."""
         self._refused_at = flight
         self._limit = max(1.0, min(self._limit, flight) / 2)
         self.window = 1

@@ -43,15 +43,17 @@ class Governors:
 
     def governor_of(self, endpoint: Endpoint) -> Governor:
         """Give the governor of all calls that go where this one goes, with the key that it has."""
-        scheme, host = _origin(endpoint.url)
-        credentials = [f"{name}:{value}" for name, value in endpoint.headers if is_secret_name(name)]
-        digest = blake2b("\n".join(credentials).encode(), key=_SALT, digest_size=16).digest() if credentials else b""
-        key = (scheme, host, digest)
+        url, _, query = endpoint.url.partition("?")
+        secrets = [f"{name}:{value}" for name, value in endpoint.headers if is_secret_name(name)]
+        if query:  # which may hold a key as well
+            secrets.append(query)
+        digest = blake2b("\n".join(secrets).encode(), key=_SALT, digest_size=16).digest() if secrets else b""
+        key = (*_origin(url), digest)
         found = self._kept.get(key)
         if found is None:
             self._make_room()
-            limit = InFlightLimit(window=WINDOW if credentials else inf)
-            found = self._kept[key] = Governor(self._name(host), self._runtime, Gate(limit, random.random))
+            limit = InFlightLimit(window=WINDOW if secrets else inf)
+            found = self._kept[key] = Governor(self._name(key[1]), self._runtime, Gate(limit, random.random))
         return found
 
     def statistics(self) -> tuple[GovernorStatistics, ...]:

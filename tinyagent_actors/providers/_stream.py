@@ -170,10 +170,11 @@ class ProviderStream:
     async def _begin(self) -> list[StreamEvent]:
         """Wait until a request may be sent, and send it. Where there will be none, that is the end of the stream."""
         self._clock.start_attempt()
+        self._finish_seen = False
         try:
             attempt = await self._in_time(self._attempts.begin)
         except ProviderError as error:
-            return self._end_without_request(error)
+            return self._end_without_request(error.with_traceback(None))
         if attempt is None:
             return self._end_without_request(ProviderError("timeout", self._clock.reason(), retryable=True))
         self._source, self._assembler, self._second = attempt.source, attempt.assembler, attempt.second
