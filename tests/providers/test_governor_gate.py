@@ -219,7 +219,7 @@ def test_a_pause_from_one_call_holds_for_all() -> None:
 
 
 def test_a_time_that_comes_between_two_looks_is_not_missed() -> None:
-    """The end of a pause passes after it was decided that nobody may go yet: it is said to be due at once, and not never."""
+    """P71: the end of a pause passes after it was decided that nobody may go yet: it is said to be due at once, and not never."""
     subject = gate()
     (place,) = enter(subject, 1)
     subject.refuse(place, busy(1), 0.0)
