@@ -128,7 +128,6 @@ fn build(route: &Route, trusts: bool, connecting: Connecting) -> Result<Client, 
         .redirect(Policy::none())
         // Retries are the governor's: a stream that an HTTP/2 server refuses is an error here, and news there.
         .retry(reqwest::retry::never())
-        .retry(reqwest::retry::never())
         .no_proxy()
         .pool_idle_timeout(IDLE)
         .pool_max_idle_per_host(MAX_IDLE_PER_HOST)
