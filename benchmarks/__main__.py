@@ -1,4 +1,7 @@
-"""``python -m benchmarks [NAME...]``: each benchmark against its reference, alternating, the median of `RUNS`."""
+"""``python -m benchmarks [NAME...]``: each benchmark against its reference, alternating, the median of `RUNS`.
+
+``python -m benchmarks fuzz --help``: the decoders against each other.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import statistics
 import sys
 from collections.abc import Callable
 
-from benchmarks import _demo, _endpoint, _governor, _imports, _lifecycle, _mailbox, _provider
+from benchmarks import _demo, _endpoint, _fuzz, _governor, _imports, _lifecycle, _mailbox, _provider
 from benchmarks._child import measure_in_child
 from benchmarks._row import ENGINES, Row, alternately, median_ratio
 
@@ -135,6 +138,8 @@ UNBUILT = {"mailbox", "lifecycle", "growth", "import", "demo", "governor"}
 
 def main() -> int:
     """Run the benchmarks that are named, or all."""
+    if sys.argv[1:2] == ["fuzz"]:
+        return _fuzz.main(sys.argv[2:])
     named = [part for name in sys.argv[1:] or BENCHMARKS for part in GROUPS.get(name, (name,))]
     if set(named) - UNBUILT:
         _endpoint.build()

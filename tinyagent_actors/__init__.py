@@ -21,6 +21,9 @@ if TYPE_CHECKING:
         AlreadyRegisteredError,
         AlreadyStartedError,
         AskCycleError,
+        CassetteError,
+        CassetteMissError,
+        CassetteUnusedError,
         ChildNotFoundError,
         ChildRunningError,
         DeadlineExceededError,
@@ -147,7 +150,8 @@ if TYPE_CHECKING:
 
 _NAMES = {
     "_errors": """ActorDefinitionError ActorDiedError ActorError ActorStoppedError AgentBusyError AlreadyPresentError
-        AlreadyRegisteredError AlreadyStartedError AskCycleError ChildNotFoundError ChildRunningError DeadlineExceededError
+        AlreadyRegisteredError AlreadyStartedError AskCycleError CassetteError CassetteMissError CassetteUnusedError
+        ChildNotFoundError ChildRunningError DeadlineExceededError
         DeathPactError EngineUnavailableError ForeignError InvalidArgumentsError MailboxFullError MaxChildrenError NoMembersError
         NotAnsweredError NotRegisteredError ProviderError RepeatedCallError RestartIntensityExceededError RunError SpecError
         StartFailedError StartTimeoutError StashFullError SubscriberTooSlowError SupervisionError SupervisorStoppingError
@@ -201,6 +205,9 @@ __all__ = [
     "AssistantMessage",
     "Backoff",
     "CancelCause",
+    "CassetteError",
+    "CassetteMissError",
+    "CassetteUnusedError",
     "ChildNotFoundError",
     "ChildRunningError",
     "ChildSpec",

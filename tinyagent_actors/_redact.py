@@ -144,12 +144,20 @@ def redact_text(text: str) -> str:
 def _redact_text(text: str) -> str:
     pieces: list[str] = []
     kept = 0
+    for begin, end in secret_spans(text):
+        pieces += (text[kept:begin], REDACTED)
+        kept = end
+    return "".join(pieces) + text[kept:] if pieces else text
+
+
+def secret_spans(text: str) -> Iterator[tuple[int, int]]:
+    """Give where in `text` something looks like a credential: begins and ends, in order, apart from each other."""
+    kept = 0
     for at, mark in sorted(_marks_in(text)):
         span = _RULES[mark](text, at, mark) if at >= kept else None
         if span is not None:
-            pieces += (text[kept : span[0]], REDACTED)
+            yield span
             kept = span[1]
-    return "".join(pieces) + text[kept:] if pieces else text
 
 
 def _marks_in(text: str) -> Iterator[tuple[int, str]]:

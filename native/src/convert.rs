@@ -38,6 +38,8 @@ fn to_tuple(py: Python<'_>, item: Item) -> PyResult<Bound<'_, PyTuple>> {
         Item::End => (11, py.None()).into_pyobject(py),
         Item::Head(status, headers) => (12, (status, headers)).into_pyobject(py),
         Item::Body(body) => (13, PyBytes::new(py, &body)).into_pyobject(py),
+        Item::Raw(seconds, bytes) => (20, (seconds, PyBytes::new(py, &bytes))).into_pyobject(py),
+        Item::RawEnd(seconds, cut) => (21, (seconds, cut)).into_pyobject(py),
         Item::Activity => (14, py.None()).into_pyobject(py),
         Item::BlockOpen(ordinal, name) => (15, (ordinal, name)).into_pyobject(py),
         Item::BlockPiece(ordinal, text) => (16, (ordinal, text)).into_pyobject(py),

@@ -34,7 +34,7 @@ impl Hub {
     /// Start a stream; give its number. Never waits.
     #[pyo3(signature = (
         url, headers, body, *, api, think_tags = false, event_limit = 67_108_864, connect_timeout = None,
-        proxy = None, roots = None
+        proxy = None, roots = None, capture = false
     ))]
     #[allow(
         clippy::too_many_arguments,
@@ -52,6 +52,7 @@ impl Hub {
         connect_timeout: Option<f64>,
         proxy: Option<String>,
         roots: Option<Vec<PathBuf>>,
+        capture: bool,
     ) -> PyResult<u64> {
         let options = DecoderOptions {
             think_tags,
@@ -60,8 +61,11 @@ impl Hub {
         let decoder = decoder_for(api, options).ok_or_else(|| Failure::UnknownApi(api.to_owned()))?;
         let limit = connect_timeout.map(seconds);
         let request = Request::new(url, &headers, Bytes::copy_from_slice(body), limit).map_err(Failure::from)?;
-        let request = request.by(Route { proxy, roots });
-        let opened = self.inner.open(StreamRequest { request, decoder });
+        let opened = self.inner.open(StreamRequest {
+            request: request.by(Route { proxy, roots }),
+            decoder,
+            capture,
+        });
         Ok(opened.map_err(Failure::from)?)
     }
 

@@ -55,6 +55,7 @@ class Hub:
         connect_timeout: float | None = None,
         proxy: str | None = None,
         roots: Sequence[str | PathLike[str]] | None = None,
+        capture: bool = False,
     ) -> int:
         """Send a POST request; give the number of its stream.
 
@@ -68,6 +69,7 @@ class Hub:
             connect_timeout: Seconds until there must be a connection; None for no limit.
             proxy: The URL of a proxy; None: straight. Nothing of the environment is read.
             roots: Files and folders with the certificates that are trusted, and no others; None: the system's.
+            capture: Whether the bytes of the body are handed over too, as they come.
 
         Raises:
             ValueError: The URL, a header or the dialect cannot be used; the text holds no value of theirs.

@@ -31,6 +31,9 @@
     │   ├── SupervisorStoppingError         the supervisor is stopping
     │   └── SystemFailedError      the root supervisor gave up; raised by `open_system`
     ├── SubscriberTooSlowError     a blocking subscriber did not make room in time and was cut off
+    ├── CassetteError              a cassette is wrong, or cannot be read or written; names the line and the member
+    ├── CassetteMissError          a replayed cassette has no answer to a request; says what differs
+    ├── CassetteUnusedError        answers of a replayed cassette that nobody asked for
     ├── LogFileError               the log cannot be written; the run goes on without it
     ├── EngineUnavailableError     the engine that was named is not built here
     ├── ProviderError              what a model's provider did wrong; a value as well as an exception
@@ -66,6 +69,7 @@ from tinyagent_actors._errors._actor import (
     StashFullError,
     UnhandledMessageError,
 )
+from tinyagent_actors._errors._cassette import CassetteError, CassetteMissError, CassetteUnusedError
 from tinyagent_actors._errors._provider import (
     ErrorKind,
     ProviderError,
@@ -115,6 +119,9 @@ __all__ = [
     "AlreadyStartedError",
     "AskCycleError",
     "BudgetExceededError",
+    "CassetteError",
+    "CassetteMissError",
+    "CassetteUnusedError",
     "ChildNotFoundError",
     "ChildRunningError",
     "DeadlineExceededError",

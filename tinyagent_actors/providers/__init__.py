@@ -1,5 +1,6 @@
 """Providers: one way to a model's answer as typed events, on more than one engine."""
 
+from tinyagent_actors.providers._capture import Capture
 from tinyagent_actors.providers._cost import cost_of
 from tinyagent_actors.providers._engines import best_engine
 from tinyagent_actors.providers._governor_statistics import GovernorStatistics
@@ -18,6 +19,7 @@ from tinyagent_actors.providers._transport import Transport
 __all__ = [
     "ENGINES",
     "AssistantMessageEvent",
+    "Capture",
     "Engine",
     "GovernorStatistics",
     "Kind",

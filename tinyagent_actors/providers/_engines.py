@@ -7,6 +7,7 @@ import attrs
 from tinyagent_actors import _alchemy
 from tinyagent_actors._errors import EngineUnavailableError
 from tinyagent_actors.actors import current_runtime
+from tinyagent_actors.providers._capturing_source import CapturingSource
 from tinyagent_actors.providers._dialect import Dialect
 from tinyagent_actors.providers._endpoint import Endpoint
 from tinyagent_actors.providers._options import Engine, StreamOptions
@@ -53,7 +54,9 @@ class Request:
 
 def open_source(engine: Engine, request: Request) -> Source:
     """Start a response on an engine. Nothing waits in here."""
-    return _open_native(request) if engine == "native" else _open_httpx(request)
+    source = _open_native(request) if engine == "native" else _open_httpx(request)
+    capture = request.options.capture
+    return source if capture is None else CapturingSource(source, capture, request.endpoint, request.content)
 
 
 def _open_httpx(request: Request) -> Source:
@@ -63,7 +66,10 @@ def _open_httpx(request: Request) -> Source:
     options = request.options
     transport = current_runtime().resource(ShardedTransport, lambda _: ShardedTransport())
     decoder = request.dialect.make_decoder(think_tags=request.think_tags, event_limit=options.limits.event_bytes)
-    return HttpxSource(transport, request.endpoint, request.route, request.content, decoder, options.timeouts)
+    is_captured = options.capture is not None
+    return HttpxSource(
+        transport, request.endpoint, request.route, request.content, decoder, options.timeouts, is_captured
+    )
 
 
 def _open_native(request: Request) -> Source:
@@ -81,5 +87,6 @@ def _open_native(request: Request) -> Source:
         connect_timeout=request.options.timeouts.connect,
         proxy=request.route.proxy,
         roots=request.route.roots,
+        capture=request.options.capture is not None,
     )
     return NativeSource(pump, stream, pump.attach(stream))

@@ -20,7 +20,7 @@ from tinyagent_actors.providers._certificates import UnreadableRootsError, distr
 from tinyagent_actors.providers._endpoint import Endpoint
 from tinyagent_actors.providers._httpx_pool import ROUTE, ShardedTransport
 from tinyagent_actors.providers._inflate import BrokenBodyError, Inflater
-from tinyagent_actors.providers._items import BODY, END, ERROR, HEAD, Item
+from tinyagent_actors.providers._items import BODY, END, ERROR, HEAD, RAW, RAW_END, Item
 from tinyagent_actors.providers._options import Timeouts
 from tinyagent_actors.providers._route import Route
 
@@ -82,7 +82,10 @@ class HttpxSource:
     _content: bytes = attrs.field(repr=False)
     _decoder: Decoder
     _timeouts: Timeouts
+    _is_captured: bool = False
+    """Whether the bytes of the body are handed over too, as they come."""
     on_sent: Callable[[], None] | None = None
+    _began: float = attrs.field(default=0.0, init=False)
     _response: httpx.Response | None = attrs.field(default=None, init=False)
     _body: AsyncIterator[bytes] | None = attrs.field(default=None, init=False)
     _inflater: Inflater | None = attrs.field(default=None, init=False)
@@ -143,6 +146,7 @@ class HttpxSource:
             await response.aclose()
 
     async def _open(self) -> list[Item]:
+        self._began = trio.current_time()
         url = _parsed(self._endpoint.url)
         try:
             response = await self._send(url)
@@ -204,19 +208,26 @@ class HttpxSource:
 
     def _take(self, data: bytes) -> list[Item]:
         if self._is_ok:
-            items = self._decoder.feed(data)
+            items = [*self._raw(data), *self._decoder.feed(data)] if self._is_captured else self._decoder.feed(data)
             if self._decoder.done:
                 self._is_over = True
                 self._is_drainable = items[-1][0] == END
             return items
         piece = data[: MAX_ERROR_BODY - self._error_bytes]
         self._error_bytes += len(piece)
-        items = [(BODY, piece)] if piece else []
+        items = [*self._raw(piece), (BODY, piece)] if piece else []
         return items + self._end(None) if self._error_bytes >= MAX_ERROR_BODY else items
 
     def _end(self, cut: str | None) -> list[Item]:
         self._is_over = True
-        return self._decoder.end(cut) if self._is_ok else [(END, None)]
+        items = self._decoder.end(cut) if self._is_ok else [(END, None)]
+        return [(RAW_END, (self._seconds(), cut)), *items] if self._is_captured else items
+
+    def _raw(self, data: bytes) -> list[Item]:
+        return [(RAW, (self._seconds(), data))] if self._is_captured else []
+
+    def _seconds(self) -> float:
+        return trio.current_time() - self._began
 
     def _failed(self, code: str, text: str) -> list[Item]:
         self._is_over = True

@@ -32,6 +32,10 @@ HEAD: Final = 12
 """`(int, list[tuple[str, str]])`: engines only; status and headers, names in lower case."""
 BODY: Final = 13
 """`bytes`: engines only; a piece of the body of a response whose status is not 200."""
+RAW: Final = 20
+"""`(float, bytes)`: engines only, where it was asked for; when (in seconds since the request) which bytes of the body came."""
+RAW_END: Final = 21
+"""`(float, str | None)`: engines only, where it was asked for; when the body ended, and what broke it."""
 ACTIVITY: Final = 14
 """`None`: engines only; bytes came that made no item."""
 BLOCK_OPEN: Final = 15

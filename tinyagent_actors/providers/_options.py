@@ -11,6 +11,7 @@ import attrs
 
 from tinyagent_actors._errors import SpecError
 from tinyagent_actors.messages import THINKING_LEVELS, ThinkingLevel
+from tinyagent_actors.providers._capture import Capture, to_capture
 from tinyagent_actors.providers._model_table import ModelTable
 from tinyagent_actors.providers._transport import Transport
 
@@ -201,3 +202,5 @@ class StreamOptions:
     """Whose certificates are trusted, and through which proxy."""
     models: ModelTable | None = attrs.field(default=None, validator=attrs.validators.optional(_instance(ModelTable)))
     """What is known of models, prices among it. None: ours, with the file that `TINYAGENT_MODELS` names."""
+    capture: Capture | None = attrs.field(default=None, converter=to_capture)
+    """Where each exchange is kept, byte by byte, without credentials: a path is `Capture(path)`. None: nowhere."""

@@ -1,6 +1,7 @@
 """What tests of agents and trees need.
 
-A fake endpoint that speaks real HTTP, its replies and faults, and policies to drive it; a `Probe` that records what an actor
+A fake endpoint that speaks real HTTP, its replies and faults, and policies to drive it; cassettes (`record_cassette`,
+`replay_cassette`): exchanges with a real provider, kept and played back; a `Probe` that records what an actor
 sends; `assert_quiescent`; and `deterministic`, which runs a test under many orders of tasks.
 
 The pytest fixture is in `tinyagent_actors.testing.pytest_plugin`.
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from tinyagent_actors.testing._endpoint import Endpoint, open_endpoint
 from tinyagent_actors.testing._load import load_script, script_from_dict
 from tinyagent_actors.testing._policy import CapacityPolicy, EchoPolicy, Policy, Script, ToolLoopPolicy, sample_value
+from tinyagent_actors.testing._record import Recorder, record_cassette
+from tinyagent_actors.testing._replay import Replay, replay_cassette
 from tinyagent_actors.testing._request import ChatRequest, GivenResult, MadeCall, RecordedRequest
 from tinyagent_actors.testing._script import CallSpec, Cut, Delivery, Reply, Reset, Stall
 from tinyagent_actors.testing._statistics import Answered, EndpointStatistics, Limits
@@ -46,6 +49,8 @@ __all__ = [
     "Policy",
     "Probe",
     "RecordedRequest",
+    "Recorder",
+    "Replay",
     "Reply",
     "Reset",
     "Script",
@@ -55,6 +60,8 @@ __all__ = [
     "deterministic",
     "load_script",
     "open_endpoint",
+    "record_cassette",
+    "replay_cassette",
     "run_seed",
     "run_seeds",
     "sample_value",

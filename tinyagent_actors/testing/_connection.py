@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import sys
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -26,6 +27,22 @@ _READ_SIZE: Final = 128 * 1024
 _INBOX_SIZE: Final = 512 * 1024
 _MAX_HEAD: Final = 64 * 1024
 _LINGER_SECONDS: Final = 1.0
+_LOOK_SECONDS: Final = 0.001
+
+if sys.platform == "linux":
+    import fcntl
+    import termios
+
+    def _unsent(stream: trio.SocketStream) -> int:
+        """Give how many bytes the peer's system has not acknowledged."""
+        (count,) = struct.unpack("i", fcntl.ioctl(stream.socket.fileno(), termios.TIOCOUTQ, b"\0" * 4))
+        return int(count)
+
+else:
+
+    def _unsent(stream: trio.SocketStream) -> int:  # noqa: ARG001  # it is not told here
+        """Give 0: this system does not tell."""
+        return 0
 
 
 class ClientLeftError(Exception):
@@ -142,6 +159,15 @@ class HttpConnection:
                 await self._stream.send_all(data)
         except (trio.BrokenResourceError, trio.TooSlowError):
             raise ClientLeftError from None
+
+    async def wait_taken(self) -> None:
+        """Wait until the client's system has all that was written, for at most a second; where this system can tell (Linux).
+
+        A reset throws away what is still on its way.
+        """
+        with trio.move_on_after(_LINGER_SECONDS):
+            while _unsent(self._stream):  # noqa: ASYNC110  # nothing tells when it is
+                await trio.sleep(_LOOK_SECONDS)
 
     async def _next_event(self) -> h11.Event | type[h11.PAUSED]:
         while True:

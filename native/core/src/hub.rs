@@ -65,6 +65,8 @@ pub struct StreamRequest {
     pub request: Request,
     /// Who reads the answer.
     pub decoder: Box<dyn Decode>,
+    /// Whether the bytes of the body are handed over too, as they come.
+    pub capture: bool,
 }
 
 /// All that is ready for one stream.
@@ -145,6 +147,7 @@ impl Hub {
             signals: Arc::clone(&signals),
             sending: Arc::clone(&sending),
             decoder: stream.decoder,
+            captured_since: stream.capture.then(Instant::now),
         };
         // Under the lock, so that the task finds its entry.
         let task = runtime.spawn(reader.run(self.pool.clone(), stream.request));

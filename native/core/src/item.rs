@@ -71,6 +71,10 @@ pub enum Item {
     BlockPiece(usize, String),
     /// A block is complete: canonical JSON of its other members, or of the whole block where its type was blank.
     Block(usize, String),
+    /// Of the hub, where it was asked for: a piece of the body as it came, and when, in seconds since the stream began.
+    Raw(f64, Vec<u8>),
+    /// Of the hub, where it was asked for: when the body ended, and what broke it.
+    RawEnd(f64, Option<String>),
 }
 
 impl Item {
@@ -100,14 +104,15 @@ impl Item {
             | Self::Finish(text)
             | Self::Error(_, text) => text.len(),
             Self::Call(call) => call.id.len() + call.name.len() + call.extra.as_deref().map_or(0, str::len),
-            Self::Body(body) => body.len(),
+            Self::Body(body) | Self::Raw(_, body) => body.len(),
             Self::CallOpen(_)
             | Self::BlockOpen(..)
             | Self::Usage(_)
             | Self::Refusal
             | Self::End
             | Self::Head(..)
-            | Self::Activity => 0,
+            | Self::Activity
+            | Self::RawEnd(..) => 0,
         }
     }
 }

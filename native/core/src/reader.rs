@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -31,6 +31,8 @@ pub(crate) struct Reader {
     pub(crate) signals: Arc<Signals>,
     pub(crate) sending: Arc<Sending>,
     pub(crate) decoder: Box<dyn Decode>,
+    /// When the stream began, if its bytes are handed over as they come.
+    pub(crate) captured_since: Option<Instant>,
 }
 
 /// What came of waiting.
@@ -158,13 +160,15 @@ impl Reader {
         if let Some(room) = room {
             let taken = &piece[..piece.len().min(*room)];
             *room -= taken.len();
-            let mut items = vec![Item::Body(taken.to_vec())];
+            let mut items = self.raw(taken);
+            items.push(Item::Body(taken.to_vec()));
             let is_full = *room == 0;
             items.extend(is_full.then_some(Item::End));
             self.push(items);
             return if is_full { Flow::Broken } else { Flow::Open };
         }
-        let items = self.decoder.feed(piece);
+        let mut items = self.raw(piece);
+        items.extend(self.decoder.feed(piece));
         let flow = match items.last() {
             Some(Item::End) => Flow::Ended,
             Some(Item::Error(..)) => Flow::Broken,
@@ -201,12 +205,24 @@ impl Reader {
 
     /// Give the last items.
     fn end(&mut self, cut: Option<&str>, is_error: bool) {
-        let items = if is_error {
-            vec![Item::End]
+        let since = self.captured_since.iter();
+        let mut items: Vec<Item> = since
+            .map(|since| Item::RawEnd(since.elapsed().as_secs_f64(), cut.map(str::to_owned)))
+            .collect();
+        if is_error {
+            items.push(Item::End);
         } else {
-            self.decoder.end(cut)
-        };
+            items.extend(self.decoder.end(cut));
+        }
         self.push(items);
+    }
+
+    /// Give a piece of the body as it came, if that was asked for.
+    fn raw(&self, piece: &[u8]) -> Vec<Item> {
+        let since = self.captured_since.iter();
+        since
+            .map(|since| Item::Raw(since.elapsed().as_secs_f64(), piece.to_vec()))
+            .collect()
     }
 
     fn push(&self, items: Vec<Item>) {

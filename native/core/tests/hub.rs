@@ -59,7 +59,12 @@ fn done() -> String {
 
 fn open_with(hub: &Hub, url: &str, decoder: Box<dyn Decode>) -> u64 {
     let request = Request::new(url, &[], Bytes::new(), Some(LATE)).unwrap();
-    hub.open(StreamRequest { request, decoder }).unwrap()
+    hub.open(StreamRequest {
+        request,
+        decoder,
+        capture: false,
+    })
+    .unwrap()
 }
 
 fn open(hub: &Hub, url: &str) -> u64 {
@@ -339,7 +344,11 @@ fn closing_wakes_the_reader_and_ends_all() {
     let request = Request::new(&url, &[], Bytes::new(), None).unwrap();
     let decoder = decoder_for("openai-completions", DecoderOptions::default()).unwrap();
     assert!(matches!(
-        hub.open(StreamRequest { request, decoder }),
+        hub.open(StreamRequest {
+            request,
+            decoder,
+            capture: false
+        }),
         Err(HubError::Closed)
     ));
     assert_eq!(hub.statistics().unwrap().streams, 0);
