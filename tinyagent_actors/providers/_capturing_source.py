@@ -52,6 +52,10 @@ class CapturingSource:
     def on_sent(self, function: Callable[[], None] | None) -> None:
         self._source.on_sent = function
 
+    def request_age(self) -> float:
+        """See `Source.request_age`."""
+        return self._source.request_age()
+
     async def receive(self) -> list[Item]:
         """See `Source.receive`."""
         return self._look(await self._source.receive())
