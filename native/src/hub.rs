@@ -21,7 +21,7 @@ pub(crate) struct Hub {
     inner: CoreHub,
 }
 
-type Entry<'py> = (u64, Bound<'py, PyList>, usize, usize);
+pub(crate) type Entry<'py> = (u64, Bound<'py, PyList>, usize, usize);
 
 #[pymethods]
 impl Hub {
@@ -122,7 +122,7 @@ impl Hub {
 }
 
 /// A time that Python gives; one that no clock can hold is for ever.
-fn seconds(value: f64) -> Duration {
+pub(crate) fn seconds(value: f64) -> Duration {
     const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
     Duration::try_from_secs_f64(value).map_or(FOR_EVER, |time| time.min(FOR_EVER))
 }

@@ -4,7 +4,10 @@
 //!   defines them; the Python decoder follows the same page, and both are compared over generated streams.
 //! - [`transport`] and [`inflate`] turn a request into the bytes of a body, [`route`] says which way it goes.
 //! - [`hub`] runs any number of streams on one Tokio worker and hands out what is ready for all of them at once.
+//! - `alchemy`, a feature, is another engine: a published crate behind the same face.
 
+#[cfg(feature = "alchemy")]
+pub mod alchemy;
 pub mod dialect;
 pub mod hub;
 pub mod inflate;
