@@ -7,7 +7,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 MARKS := $(VENV)/.made
 
-.PHONY: help demo test bench packaging lint mutants model models behaviours native clean
+.PHONY: help demo test bench packaging lint mutants model models behaviours alchemy native clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' Makefile | sed 's/:.*## /\t/'
@@ -34,6 +34,10 @@ behaviours: $(MARKS)/dev ## make docs/reference/behaviours.md from the docstring
 
 models: $(MARKS)/dev ## make docs/reference/models.md from the data file of models
 	@$(PY) .ci/models.py
+
+alchemy: $(MARKS)/dev ## run the tests of providers on the engine alchemy, and write down what it passes and fails
+	@sh .ci/native.sh test
+	@$(PY) .ci/alchemy.py
 
 bench: $(MARKS)/dev ## the benchmarks, as ratios to references measured in the same run
 	@sh .ci/native.sh test

@@ -137,12 +137,18 @@ if TYPE_CHECKING:
         UserMessage,
     )
     from tinyagent_actors.providers import (
+        OpenAICompatModel,
         OpenRouterModel,
+        ProxyStreamOptions,
+        SimpleStreamOptions,
         StreamOptions,
         Timeouts,
         Transport,
+        create_proxy_stream,
         open_stream,
+        stream_alchemy_openai_completions,
         stream_openrouter,
+        stream_proxy,
     )
     from tinyagent_actors.supervision import PoolRef, SupervisorRef, pool, supervisor
     from tinyagent_actors.system import System, open_system, run
@@ -168,7 +174,8 @@ _NAMES = {
         ToolExecutionStartEvent ToolExecutionUpdateEvent TurnEndEvent TurnStartEvent""",
     "messages": """AgentToolResult AssistantMessage Context Cost CustomMessage ImageContent InvalidToolCall Model
         TextContent ThinkingContent ToolCall ToolDefinition ToolResultMessage Usage UserMessage""",
-    "providers": "OpenRouterModel StreamOptions Timeouts Transport open_stream stream_openrouter",
+    "providers": """OpenAICompatModel OpenRouterModel ProxyStreamOptions SimpleStreamOptions StreamOptions Timeouts Transport
+        create_proxy_stream open_stream stream_alchemy_openai_completions stream_openrouter stream_proxy""",
     "supervision": "PoolRef SupervisorRef pool supervisor",
     "system": "System open_system run",
     "tools": "AgentTool Tool ToolContext tool",
@@ -247,6 +254,7 @@ __all__ = [
     "NoMembersError",
     "NotAnsweredError",
     "NotRegisteredError",
+    "OpenAICompatModel",
     "OpenRouterModel",
     "PipedFailure",
     "PipedValue",
@@ -255,6 +263,7 @@ __all__ = [
     "ProviderLimitChangedEvent",
     "ProviderPausedEvent",
     "ProviderResumedEvent",
+    "ProxyStreamOptions",
     "Publication",
     "ReceiveTimeout",
     "RepeatedCallError",
@@ -262,6 +271,7 @@ __all__ = [
     "RestartIntensityExceededError",
     "RoundRobin",
     "RunError",
+    "SimpleStreamOptions",
     "SpecError",
     "StartFailedError",
     "StartTimeoutError",
@@ -307,12 +317,15 @@ __all__ = [
     "Via",
     "block",
     "conflate",
+    "create_proxy_stream",
     "handles",
     "open_stream",
     "open_system",
     "pool",
     "run",
+    "stream_alchemy_openai_completions",
     "stream_openrouter",
+    "stream_proxy",
     "supervisor",
     "tool",
 ]

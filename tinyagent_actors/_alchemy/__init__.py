@@ -10,12 +10,30 @@ import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
+from tinyagent_actors._alchemy._completions import (
+    OpenAICompletionsStream,
+    collect_openai_completions,
+    openai_completions_stream,
+)
+
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from tinyagent_actors._alchemy._lib import Decoder, Hub
+    from tinyagent_actors._alchemy._lib import AlchemyHub, Completions, Decoder, Hub
 
-__all__ = ["AVAILABLE", "UNAVAILABLE_REASON", "Decoder", "Hub"]
+__all__ = [
+    "ALCHEMY_AVAILABLE",
+    "ALCHEMY_UNAVAILABLE_REASON",
+    "AVAILABLE",
+    "UNAVAILABLE_REASON",
+    "AlchemyHub",
+    "Completions",
+    "Decoder",
+    "Hub",
+    "OpenAICompletionsStream",
+    "collect_openai_completions",
+    "openai_completions_stream",
+]
 
 _WANTED = os.environ.get("TINYAGENT_NATIVE", "auto")
 
@@ -38,6 +56,13 @@ def _load() -> tuple[ModuleType | None, str | None]:
 
 _module, UNAVAILABLE_REASON = _load()
 AVAILABLE = _module is not None
+ALCHEMY_AVAILABLE = hasattr(_module, "AlchemyHub")
+"""Whether the engine `alchemy` is part of what is built."""
+ALCHEMY_UNAVAILABLE_REASON = (
+    None
+    if ALCHEMY_AVAILABLE
+    else UNAVAILABLE_REASON or "the compiled engine was built without it (`make native` builds it where OpenSSL is)"
+)
 
 if _WANTED == "1" and not AVAILABLE:
     message = f"TINYAGENT_NATIVE=1, but {UNAVAILABLE_REASON}"
@@ -45,10 +70,13 @@ if _WANTED == "1" and not AVAILABLE:
 
 
 def __getattr__(name: str) -> Any:
-    if name not in ("Decoder", "Hub"):
+    if name not in ("AlchemyHub", "Completions", "Decoder", "Hub"):
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
     if _module is None:
         message = f"{name}: {UNAVAILABLE_REASON}"
+        raise ImportError(message)
+    if not hasattr(_module, name):
+        message = f"{name}: {ALCHEMY_UNAVAILABLE_REASON}"
         raise ImportError(message)
     return getattr(_module, name)

@@ -4,9 +4,66 @@ from collections.abc import Sequence
 from os import PathLike
 from typing import Any, Final, TypeAlias, final
 
-__all__: Final = ["Decoder", "Hub"]
+__all__: Final = ["AlchemyHub", "Completions", "Decoder", "Hub"]
 
 _Item: TypeAlias = tuple[int, Any]
+
+@final
+class AlchemyHub:
+    """The streams of a system on the published crate. There only where the feature `alchemy` was built.
+
+    As `Hub`, but for `open`: each stream has a runtime of its own on a thread of a bounded pool.
+    """
+
+    def __new__(cls) -> AlchemyHub:
+        """Make a hub. It costs nothing before the first stream."""
+
+    def open(self, request: bytes) -> int:
+        """Start a stream; give its number. Where 64 run it waits in line; where 1,024 wait it ends with an error.
+
+        Args:
+            request: JSON of ``{"model": ..., "context": ..., "options": ...}`` in the dict shapes of the seed; an
+                `options.headers` goes over `model.headers`.
+
+        Raises:
+            ValueError: A member is wrong; the text names it and holds no value.
+            PermissionError: There is no key.
+            RuntimeError: The hub is closed, or this is a forked child.
+        """
+
+    def next_batch(self, timeout: float) -> list[tuple[int, list[_Item], int, int]] | None:
+        """As `Hub.next_batch`."""
+
+    def release(self, stream: int, events: int, size: int) -> None:
+        """As `Hub.release`."""
+
+    def end(self, stream: int) -> None:
+        """As `Hub.end`."""
+
+    def abort(self, stream: int) -> None:
+        """Drop a stream and its runtime: its connection is closed at once."""
+
+    def statistics(self) -> dict[str, int]:
+        """Count ``streams`` and ``queued`` items; of the process, streams ``running`` and ``waiting`` for a thread."""
+
+    def close(self) -> None:
+        """As `Hub.close`."""
+
+@final
+class Completions:
+    """One stream of the published crate for a caller that blocks. There only where the feature `alchemy` was built."""
+
+    def __new__(cls, request: bytes) -> Completions:
+        """Start a stream; arguments and errors as those of `AlchemyHub.open`."""
+
+    def next_event(self) -> str | None:
+        """Wait, without the interpreter's lock, for the next event; give its JSON, or None where there are no more."""
+
+    def message(self) -> str | None:
+        """Give the JSON of the last message, once its event was read."""
+
+    def close(self) -> None:
+        """End the stream and close its socket."""
 
 @final
 class Decoder:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 
 from tinyagent_actors import _alchemy
-from tinyagent_actors._errors import EngineUnavailableError
+from tinyagent_actors._errors import EngineUnavailableError, SpecError
 from tinyagent_actors.actors import current_runtime
 from tinyagent_actors.providers._capturing_source import CapturingSource
 from tinyagent_actors.providers._dialect import Dialect
@@ -25,8 +25,8 @@ def choose_engine(named: Engine | None) -> Engine:
         return best_engine()
     if named == "native" and not _alchemy.AVAILABLE:
         raise EngineUnavailableError("native", _alchemy.UNAVAILABLE_REASON or "")
-    if named == "alchemy":
-        raise EngineUnavailableError("alchemy", "it is not part of this build")
+    if named == "alchemy" and not _alchemy.ALCHEMY_AVAILABLE:
+        raise EngineUnavailableError("alchemy", str(_alchemy.ALCHEMY_UNAVAILABLE_REASON))
     return named
 
 
@@ -54,9 +54,19 @@ class Request:
 
 def open_source(engine: Engine, request: Request) -> Source:
     """Start a response on an engine. Nothing waits in here."""
-    source = _open_native(request) if engine == "native" else _open_httpx(request)
     capture = request.options.capture
+    if engine == "alchemy":
+        if capture is not None:
+            raise SpecError("StreamOptions.capture", "the engine alchemy shows nobody the bytes that it reads")
+        return _open_crate(request)
+    source = _open_native(request) if engine == "native" else _open_httpx(request)
     return source if capture is None else CapturingSource(source, capture, request.endpoint, request.content)
+
+
+def _open_crate(request: Request) -> Source:
+    from tinyagent_actors.providers._alchemy_engine import open_alchemy  # loads the shared library
+
+    return open_alchemy(request.dialect.api, request.endpoint, request.content)
 
 
 def _open_httpx(request: Request) -> Source:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import attrs
 
-from tinyagent_actors.messages import AssistantMessage, Context, Model
+from tinyagent_actors.messages import AssistantMessage, Model
 from tinyagent_actors.providers._open_stream import start_stream
 from tinyagent_actors.providers._options import StreamOptions
 from tinyagent_actors.providers._seed_stream import SeedStream, Signal, SimpleStreamOptions
+from tinyagent_actors.providers._seed_values import ContextLike, ModelLike, split_options, to_context, to_model
 
 
 @attrs.frozen
@@ -16,15 +17,15 @@ class OpenRouterModel(Model):
 
 
 async def stream_openrouter(
-    model: Model, context: Context, options: SimpleStreamOptions | StreamOptions | None = None
+    model: ModelLike, context: ContextLike, options: SimpleStreamOptions | StreamOptions | None = None
 ) -> SeedStream:
     """Ask a model on the httpx engine; the stream function of `AgentOptions(stream_fn=...)`.
 
     The request is sent when the stream is first read. Cancelling it while it is awaited leaves nothing behind.
 
     Args:
-        model: Whom to ask, and where.
-        context: What to ask.
+        model: Whom to ask, and where; also as a dict.
+        context: What to ask; also as a dict.
         options: How; None is all defaults.
 
     Returns:
@@ -32,6 +33,7 @@ async def stream_openrouter(
 
     Raises:
         SpecError: The model, the context or an option cannot be used as it is.
+        ValueShapeError: A dict has another shape.
 
     Example:
         ::
@@ -41,16 +43,14 @@ async def stream_openrouter(
                 if event.type == "text_delta":
                     print(event.delta, end="")
     """
-    ours, signal = _split(options)
-    stream = await start_stream(model, context, attrs.evolve(ours, engine="httpx"))
+    ours, signal = split_options(options)
+    return await start_seed_stream(to_model(model), context, attrs.evolve(ours, engine="httpx"), signal)
+
+
+async def start_seed_stream(
+    model: Model, context: ContextLike, options: StreamOptions, signal: Signal | None
+) -> SeedStream:
+    """Ask a model; the answer is in the shape of stream functions."""
+    stream = await start_stream(model, to_context(context), options)
     base = AssistantMessage(api=model.api, provider=model.provider, model=model.id)
     return SeedStream(stream, base, signal)
-
-
-def _split(options: SimpleStreamOptions | StreamOptions | None) -> tuple[StreamOptions, Signal | None]:
-    if options is None:
-        return StreamOptions(), None
-    if isinstance(options, StreamOptions):
-        return options, None
-    ours = StreamOptions(api_key=options.api_key, temperature=options.temperature, max_tokens=options.max_tokens)
-    return ours, options.signal

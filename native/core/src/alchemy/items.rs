@@ -136,7 +136,11 @@ impl ItemMaker {
         // Without the URL, which may hold anything.
         let words = words.strip_prefix(REQUEST).unwrap_or(words);
         let words = words.split(" for url (").next().unwrap_or(words).to_owned();
-        let code = if self.is_head_told { "truncated" } else { "connection_error" };
+        let code = if self.is_head_told {
+            "truncated"
+        } else {
+            "connection_error"
+        };
         self.close(usage, Item::Error(code, words))
     }
 
@@ -173,4 +177,117 @@ pub(crate) fn is_untold(usage: &Usage) -> bool {
 fn told_status(words: &str) -> Option<(u16, &str)> {
     let (status, body) = words.strip_prefix(STATUS)?.split_once(" - ")?;
     Some((status.parse().ok()?, body))
+}
+
+#[cfg(test)]
+mod tests {
+    use alchemy_llm::types::{Api, Provider};
+
+    use super::*;
+
+    fn message(content: Vec<Content>) -> AssistantMessage {
+        AssistantMessage {
+            content,
+            api: Api::OpenAICompletions,
+            provider: Provider::Custom("any".to_owned()),
+            model: "m".to_owned(),
+            usage: Usage::default(),
+            stop_reason: StopReason::Stop,
+            error_message: None,
+            timestamp: 0,
+        }
+    }
+
+    fn done(message: AssistantMessage) -> AssistantMessageEvent {
+        AssistantMessageEvent::Done {
+            reason: StopReasonSuccess::Stop,
+            message,
+        }
+    }
+
+    fn failed(words: &str) -> AssistantMessageEvent {
+        let mut error = message(Vec::new());
+        error.error_message = Some(words.to_owned());
+        let reason = alchemy_llm::types::StopReasonError::Error;
+        AssistantMessageEvent::Error { reason, error }
+    }
+
+    #[test]
+    fn a_status_is_a_head_and_a_body() {
+        let items = ItemMaker::new("openai-completions").items(failed("API returned error: 429 - {\"a\": \" - \"}"));
+
+        let body = b"{\"a\": \" - \"}".to_vec();
+        assert_eq!(items, [Item::Head(429, Vec::new()), Item::Body(body), Item::End]);
+    }
+
+    #[test]
+    fn what_breaks_is_told_without_its_url() {
+        let words = "HTTP request failed: error sending request for url (http://h/?key=s3cret)";
+        let mut maker = ItemMaker::new("openai-completions");
+
+        let said = "error sending request".to_owned();
+        assert_eq!(
+            maker.items(failed(words)),
+            [Item::Error("connection_error", said.clone())]
+        );
+        maker.head();
+        assert_eq!(maker.items(failed(words)), [Item::Error("truncated", said)]);
+    }
+
+    #[test]
+    fn an_answer_that_says_nothing_at_all_is_no_success() {
+        let mut maker = ItemMaker::new("openai-completions");
+        let mut told = message(Vec::new());
+        told.usage.input = 3;
+
+        let nothing = maker.items(done(message(Vec::new())));
+        assert_eq!(nothing, [Item::Error("empty_response", String::new())]);
+        assert_eq!(maker.items(done(told)).last(), Some(&Item::End));
+    }
+
+    #[test]
+    fn a_filtered_answer_is_told_as_one() {
+        let mut filtered = message(Vec::new());
+        filtered.stop_reason = StopReason::Error;
+
+        let items = ItemMaker::new("openai-completions").items(done(filtered));
+
+        assert_eq!(items, [Item::Finish("content_filter".to_owned()), Item::End]);
+    }
+
+    #[test]
+    fn a_call_that_never_ended_keeps_its_name() {
+        let mut maker = ItemMaker::new("openai-completions");
+        let partial = message(vec![Content::tool_call("a", "look", serde_json::json!({}))]);
+        let started = AssistantMessageEvent::ToolCallStart {
+            content_index: 0,
+            partial,
+        };
+
+        assert_eq!(maker.items(started), [Item::CallOpen(0)]);
+        let call = Call {
+            ordinal: 0,
+            id: "a".to_owned(),
+            name: "look".to_owned(),
+            extra: None,
+        };
+        let cut = Item::Error("truncated", "cut".to_owned());
+        assert_eq!(maker.cut("cut"), [Item::Call(call), cut]);
+    }
+
+    #[test]
+    fn a_prompt_has_its_cached_tokens_whatever_the_dialect_says() {
+        let usage = Usage {
+            input: 10,
+            output: 1,
+            cache_read: 4,
+            cache_write: 2,
+            ..Usage::default()
+        };
+
+        let prompts =
+            ["openai-completions", "anthropic-messages"].map(|api| ItemMaker::new(api).counters(&usage).prompt);
+
+        assert_eq!(prompts, [Some(10), Some(16)]);
+    }
 }

@@ -93,7 +93,11 @@ fn to_block(block: &At<'_>) -> Result<Content, RequestError> {
         "thinking" => Content::Thinking {
             inner: ThinkingContent {
                 thinking: block.text_or("thinking", "")?.to_owned(),
-                thinking_signature: block.at("thinking_signature").value().and_then(Value::as_str).map(str::to_owned),
+                thinking_signature: block
+                    .at("thinking_signature")
+                    .value()
+                    .and_then(Value::as_str)
+                    .map(str::to_owned),
             },
         },
         "tool_call" => {
@@ -112,7 +116,11 @@ fn to_result(message: &At<'_>) -> Result<ToolResultMessage, RequestError> {
             text: text.clone(),
             text_signature: None,
         })],
-        _ => message.items("content")?.iter().map(to_result_block).collect::<Result<Vec<_>, _>>()?,
+        _ => message
+            .items("content")?
+            .iter()
+            .map(to_result_block)
+            .collect::<Result<Vec<_>, _>>()?,
     };
     Ok(ToolResultMessage {
         tool_call_id: message.text("tool_call_id")?.into(),

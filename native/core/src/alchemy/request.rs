@@ -71,6 +71,7 @@ impl Ask {
         let value: Value = serde_json::from_slice(text).map_err(|_| RequestError::NotJson)?;
         let root = At::root(&value);
         let model = root.object("model")?;
+        let id = model.text("id")?.to_owned();
         let options = root.object("options")?;
         let provider = model.text_or("provider", "openrouter")?.trim().to_owned();
         let api = api_of(&model, &provider)?;
@@ -79,7 +80,7 @@ impl Ask {
             call: to_call(&model, &provider, api)?,
             context: to_context(&root.object("context")?)?,
             options,
-            model: model.text("id")?.to_owned(),
+            model: id,
             provider,
             api,
         })
@@ -242,7 +243,11 @@ fn key_of(
         return Ok(given.to_owned());
     }
     let known: Option<Provider> = provider.parse().ok();
-    if let Some(key) = known.as_ref().and_then(get_env_api_key).filter(|key| !key.trim().is_empty()) {
+    if let Some(key) = known
+        .as_ref()
+        .and_then(get_env_api_key)
+        .filter(|key| !key.trim().is_empty())
+    {
         return Ok(key.trim().to_owned());
     }
     if headers.contains_key("authorization") || is_loopback(model.text("base_url")?) {
@@ -296,6 +301,8 @@ fn to_tool(tool: &At<'_>) -> Result<Tool, RequestError> {
     Ok(Tool::new(
         tool.text("name")?,
         tool.text_or("description", "")?,
-        parameters.cloned().unwrap_or_else(|| serde_json::json!({"type": "object", "properties": {}})),
+        parameters
+            .cloned()
+            .unwrap_or_else(|| serde_json::json!({"type": "object", "properties": {}})),
     ))
 }

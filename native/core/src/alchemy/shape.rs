@@ -16,24 +16,43 @@ pub(crate) fn to_event(event: &AssistantMessageEvent, ask: &Ask) -> (Value, Opti
         E::TextStart { content_index, partial } => start("text_start", *content_index, partial, ask),
         E::ThinkingStart { content_index, partial } => start("thinking_start", *content_index, partial, ask),
         E::ToolCallStart { content_index, partial } => start("tool_call_start", *content_index, partial, ask),
-        E::TextDelta { content_index, delta, partial } => {
-            with("text_delta", *content_index, partial, ask, "delta", json!(delta))
-        }
-        E::ThinkingDelta { content_index, delta, partial } => {
-            with("thinking_delta", *content_index, partial, ask, "delta", json!(delta))
-        }
-        E::ToolCallDelta { content_index, delta, partial } => {
-            with("tool_call_delta", *content_index, partial, ask, "delta", json!(delta))
-        }
-        E::TextEnd { content_index, content, partial } => {
-            with("text_end", *content_index, partial, ask, "content", json!(content))
-        }
-        E::ThinkingEnd { content_index, content, partial } => {
-            with("thinking_end", *content_index, partial, ask, "content", json!(content))
-        }
-        E::ToolCallEnd { content_index, tool_call, partial } => {
-            with("tool_call_end", *content_index, partial, ask, "tool_call", to_call(tool_call))
-        }
+        E::TextDelta {
+            content_index,
+            delta,
+            partial,
+        } => with("text_delta", *content_index, partial, ask, "delta", json!(delta)),
+        E::ThinkingDelta {
+            content_index,
+            delta,
+            partial,
+        } => with("thinking_delta", *content_index, partial, ask, "delta", json!(delta)),
+        E::ToolCallDelta {
+            content_index,
+            delta,
+            partial,
+        } => with("tool_call_delta", *content_index, partial, ask, "delta", json!(delta)),
+        E::TextEnd {
+            content_index,
+            content,
+            partial,
+        } => with("text_end", *content_index, partial, ask, "content", json!(content)),
+        E::ThinkingEnd {
+            content_index,
+            content,
+            partial,
+        } => with("thinking_end", *content_index, partial, ask, "content", json!(content)),
+        E::ToolCallEnd {
+            content_index,
+            tool_call,
+            partial,
+        } => with(
+            "tool_call_end",
+            *content_index,
+            partial,
+            ask,
+            "tool_call",
+            to_call(tool_call),
+        ),
         E::Done { message, .. } => return last("done", "message", to_message(message, ask)),
         E::Error { error, .. } => return last("error", "error", to_message(error, ask)),
     };
@@ -66,14 +85,7 @@ fn start(kind: &str, content_index: usize, partial: &AssistantMessage, ask: &Ask
     json!({"type": kind, "content_index": content_index, "partial": to_message(partial, ask)})
 }
 
-fn with(
-    kind: &str,
-    content_index: usize,
-    partial: &AssistantMessage,
-    ask: &Ask,
-    member: &str,
-    value: Value,
-) -> Value {
+fn with(kind: &str, content_index: usize, partial: &AssistantMessage, ask: &Ask, member: &str, value: Value) -> Value {
     let mut event = start(kind, content_index, partial, ask);
     event[member] = value;
     event

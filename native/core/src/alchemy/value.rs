@@ -29,7 +29,10 @@ impl<'a> At<'a> {
     pub(crate) fn at(&self, name: &str) -> Self {
         let dot = if self.path.is_empty() { "" } else { "." };
         Self {
-            value: self.value.and_then(|value| value.get(name)).filter(|value| !value.is_null()),
+            value: self
+                .value
+                .and_then(|value| value.get(name))
+                .filter(|value| !value.is_null()),
             path: format!("{}{dot}{name}", self.path),
         }
     }
@@ -81,7 +84,9 @@ impl<'a> At<'a> {
 
     pub(crate) fn count(&self, name: &str) -> Result<Option<u32>, RequestError> {
         let member = self.at(name);
-        let count = member.value.map(|value| value.as_u64().and_then(|count| u32::try_from(count).ok()));
+        let count = member
+            .value
+            .map(|value| value.as_u64().and_then(|count| u32::try_from(count).ok()));
         match count {
             None => Ok(None),
             Some(Some(count)) if count > 0 => Ok(Some(count)),
@@ -115,7 +120,9 @@ impl<'a> At<'a> {
             value: Some(value),
             path: format!("{}[{index}]", self.path),
         });
-        placed.filter(|entry| entry.value.is_some_and(|value| !value.is_null())).collect()
+        placed
+            .filter(|entry| entry.value.is_some_and(|value| !value.is_null()))
+            .collect()
     }
 
     /// Add the members of an object of texts, names in lower case.
