@@ -97,7 +97,7 @@ impl Drop for Completions {
 
 fn serve(ask: &Ask, stop: &Arc<Notify>, sender: SyncSender<Said>) {
     let mut send = Send { ask, sender };
-    let last = match run(ask, stop, &mut send) {
+    let last = match run(&|| ask.start(), stop, &mut send) {
         Ending::Said => return,
         Ending::Stopped => failed("the stream was closed", ask),
         Ending::Failed(why) => failed(&why, ask),

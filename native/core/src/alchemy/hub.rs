@@ -314,7 +314,7 @@ fn serve(shared: &Arc<Shared>, stream: u64, ask: &Ask, stop: &Arc<Notify>, room:
         room,
         maker: ItemMaker::new(ask.api),
     };
-    let last = match run(ask, stop, &mut lay) {
+    let last = match run(&|| ask.start(), stop, &mut lay) {
         Ending::Said => return,
         Ending::Stopped => lay.maker.cut(ASKED_TO_END),
         Ending::Failed(why) => lay.maker.broken(why),
