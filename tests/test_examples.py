@@ -103,6 +103,7 @@ def test_the_pool() -> None:
         "use-minimax",
         "use-glm",
         "retry-and-fall-back",
+        "move-from-tinyagent",
     ],
 )
 def test_how_to_pages(page: str) -> None:

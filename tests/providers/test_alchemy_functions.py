@@ -47,7 +47,11 @@ async def test_an_answer_in_the_shapes_of_the_seed() -> None:
     assert by_type["tool_call_end"]["tool_call"] == call
     assert (by_type["done"]["reason"], by_type["done"]["message"]) == ("tool_calls", message)
     assert message["content"] == [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "hello"}, call]
-    assert (message["role"], message["stop_reason"], message["api"]) == ("assistant", "tool_calls", "openai-completions")
+    assert (message["role"], message["stop_reason"], message["api"]) == (
+        "assistant",
+        "tool_calls",
+        "openai-completions",
+    )
     assert (message["provider"], message["model"], message["error_message"]) == ("chutes", "m", None)
     ours = structure_message(message)
     assert isinstance(ours, AssistantMessage)
@@ -213,7 +217,7 @@ def test_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_the_engine_the_names_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Calling them raises `EngineUnavailableError`."""
+    """A02: calling them raises `EngineUnavailableError`."""
     monkeypatch.setattr(_alchemy, "ALCHEMY_AVAILABLE", False)
 
     for function in (collect_openai_completions, openai_completions_stream):

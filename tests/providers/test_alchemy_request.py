@@ -104,7 +104,7 @@ def test_thinking_goes_back_where_the_dialect_sends_it() -> None:
 
 
 def test_a_body_of_anthropic() -> None:
-    """Each tool result is a message of its own; thinking keeps its signature; what has no word is left out."""
+    """A01: a key goes as a bearer token; each tool result is a message of its own; thinking keeps its signature; what has no word is left out."""
     body = {
         "model": "claude",
         "max_tokens": 100,
@@ -160,7 +160,7 @@ def test_a_body_of_anthropic() -> None:
 
 @pytest.mark.parametrize("name", ["api-key", "cookie"])
 def test_a_credential_that_would_follow_a_redirect_is_refused(name: str) -> None:
-    """The crate's client takes any header along but `authorization`; the value stands in no error."""
+    """A01: the crate's client takes any header along but `authorization`; the value stands in no error."""
     with pytest.raises(SpecError, match=f"sends no '{name}' header") as caught:
         called(OPENAI, {"model": "m", "messages": []}, (name, "s3cret"))
 

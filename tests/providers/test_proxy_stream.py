@@ -61,9 +61,7 @@ async def test_what_is_sent() -> None:
         "context": {
             "system_prompt": "Be brief.",
             "messages": [{"role": "user", "content": [{"type": "text", "text": "hello"}], "timestamp": 1}],
-            "tools": [
-                {"name": "look", "description": "Look.", "parameters": {"type": "object", "properties": {}}}
-            ],
+            "tools": [{"name": "look", "description": "Look.", "parameters": {"type": "object", "properties": {}}}],
         },
         "options": {"temperature": 0.5, "maxTokens": 9, "reasoning": "high"},
     }
@@ -119,11 +117,20 @@ async def test_an_early_end_is_an_error(rest: tuple[bytes, ...]) -> None:
 
 async def test_an_error_event_is_the_error() -> None:
     """What had come stays; the words decide the kind."""
-    said = {"type": "error", "reason": "error", "errorMessage": "insufficient balance", "usage": {"input": 5, "output": 1}}
+    said = {
+        "type": "error",
+        "reason": "error",
+        "errorMessage": "insufficient balance",
+        "usage": {"input": 5, "output": 1},
+    }
     message = await answer_to(text("so far"), said)
 
     assert message.error is not None
-    assert (message.error.kind, message.error.message, message.text) == ("rate_limited", "insufficient balance", "so far")
+    assert (message.error.kind, message.error.message, message.text) == (
+        "rate_limited",
+        "insufficient balance",
+        "so far",
+    )
     assert message.usage is not None
 
 

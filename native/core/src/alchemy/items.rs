@@ -11,6 +11,8 @@ use crate::item::{Call, Counters, Item};
 const OK: u16 = 200;
 const STATUS: &str = "API returned error: ";
 const REQUEST: &str = "HTTP request failed: ";
+/// Stands for arguments that went to another call. It is no JSON, so that the call does not run.
+const LOST: &str = "(lost by the engine)";
 /// Bytes of the body of a response whose status is not 200.
 const MAX_ERROR_BODY: usize = 1024 * 1024;
 
@@ -22,6 +24,8 @@ pub(crate) struct ItemMaker {
     is_head_told: bool,
     has_content: bool,
     calls: Vec<Call>,
+    /// The arguments of each call, as they came.
+    arguments: Vec<String>,
     /// Index in the content -> ordinal.
     ordinals: HashMap<usize, usize>,
 }
@@ -33,6 +37,7 @@ impl ItemMaker {
             is_head_told: false,
             has_content: false,
             calls: Vec::new(),
+            arguments: Vec::new(),
             ordinals: HashMap::new(),
         }
     }
@@ -48,6 +53,9 @@ impl ItemMaker {
                 content_index, delta, ..
             } => {
                 let ordinal = self.ordinals.get(&content_index).copied().unwrap_or_default();
+                if let Some(arguments) = self.arguments.get_mut(ordinal) {
+                    arguments.push_str(&delta);
+                }
                 self.piece(delta, |text| Item::CallArgs(ordinal, text))
             }
             AssistantMessageEvent::ToolCallEnd {
@@ -98,6 +106,7 @@ impl ItemMaker {
             name,
             extra: None,
         });
+        self.arguments.push(String::new());
         vec![Item::CallOpen(ordinal)]
     }
 
@@ -121,9 +130,23 @@ impl ItemMaker {
         if word == "stop" && !self.has_content && is_untold(&message.usage) {
             return vec![Item::Error("empty_response", String::new())];
         }
-        let mut items = vec![Item::Finish(word.to_owned())];
+        let mut items = self.lost_arguments();
+        items.push(Item::Finish(word.to_owned()));
         items.extend(self.close(&message.usage, Item::End));
         items
+    }
+
+    /// The crate gives the pieces of interleaved calls to the one that was opened last. Where that has made arguments that
+    /// do not parse, calls that have none must not run as if they wanted none.
+    fn lost_arguments(&self) -> Vec<Item> {
+        let is_broken = |text: &String| serde_json::from_str::<serde_json::Map<_, _>>(text).is_err();
+        let is_bare = |text: &String| text.trim().is_empty();
+        if !self.arguments.iter().any(|text| !is_bare(text) && is_broken(text)) {
+            return Vec::new();
+        }
+        let bare = self.arguments.iter().enumerate().filter(|(_, text)| is_bare(text));
+        bare.map(|(ordinal, _)| Item::CallArgs(ordinal, LOST.to_owned()))
+            .collect()
     }
 
     fn fail(&mut self, words: &str, usage: &Usage) -> Vec<Item> {
@@ -273,6 +296,28 @@ mod tests {
         };
         let cut = Item::Error("truncated", "cut".to_owned());
         assert_eq!(maker.cut("cut"), [Item::Call(call), cut]);
+    }
+
+    #[test]
+    fn arguments_that_another_call_got_are_not_taken_for_none() {
+        let mut maker = ItemMaker::new("openai-completions");
+        let told = message(vec![
+            Content::tool_call("a", "one", serde_json::json!({})),
+            Content::tool_call("b", "two", serde_json::json!({})),
+        ]);
+        for content_index in [0, 1] {
+            let partial = told.clone();
+            maker.items(AssistantMessageEvent::ToolCallStart { content_index, partial });
+        }
+        maker.items(AssistantMessageEvent::ToolCallDelta {
+            content_index: 1,
+            delta: "{\"x\":1}{\"y\":2}".to_owned(),
+            partial: told.clone(),
+        });
+
+        let items = maker.items(done(told));
+
+        assert_eq!(items.first(), Some(&Item::CallArgs(0, LOST.to_owned())));
     }
 
     #[test]
