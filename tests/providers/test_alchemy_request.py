@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from tinyagent_actors import Context, Model, SpecError, ToolDefinition, UserMessage
-from tinyagent_actors.messages import AssistantMessage, ImageContent, ToolCall, ToolResultMessage
+from tinyagent_actors.messages import AssistantMessage, ImageContent, TextContent, ToolCall, ToolResultMessage
 from tinyagent_actors.providers import StreamOptions
 from tinyagent_actors.providers._alchemy_request import to_alchemy
 from tinyagent_actors.providers._endpoint import Endpoint
@@ -37,8 +37,8 @@ def test_a_conversation_is_the_one_that_the_dialect_has_repaired() -> None:
     context = Context(
         "Be brief.",
         [
-            UserMessage(["look at", ImageContent(data="aGk=", mime_type="image/gif")]),
-            AssistantMessage(["let me", ToolCall("a", "look", {"x": 1}), ToolCall("b", "look", {})]),
+            UserMessage([TextContent("look at"), ImageContent(data="aGk=", mime_type="image/gif")]),
+            AssistantMessage([TextContent("let me"), ToolCall("a", "look", {"x": 1}), ToolCall("b", "look", {})]),
             ToolResultMessage("a", "look", "seen", is_error=True),
         ],
         [ToolDefinition("look", "Look.")],

@@ -20,6 +20,7 @@ from tinyagent_actors.providers import (
     stream_alchemy_openai_completions,
     stream_openrouter,
 )
+from tinyagent_actors.providers._engines import open_source
 from tinyagent_actors.testing import Reply, open_endpoint
 
 SHAPE = {
@@ -33,7 +34,7 @@ SHAPE = {
 def engines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Note the engine of each stream that is opened."""
     names: list[str] = []
-    real = _open_stream.open_source
+    real = open_source
 
     def note(engine: Any, request: Any) -> Any:
         names.append(engine)

@@ -87,6 +87,7 @@ def _role_of_first(body: Mapping[str, Any]) -> str | None:
 
 
 def _of_role(body: Mapping[str, Any], role: str) -> Iterable[Mapping[str, Any]]:
+    """Give the messages of a role."""
     return (message for message in body["messages"] if message["role"] == role)
 
 
@@ -112,7 +113,10 @@ def _openai_message(message: Mapping[str, Any]) -> dict[str, Any]:
     if role == "tool":
         return _result(message["tool_call_id"], message.get("name", ""), _joined(content))
     if role == "user":
-        return {"role": role, "content": content if isinstance(content, str) else [_openai_part(p) for p in content]}
+        return {
+            "role": role,
+            "content": content if isinstance(content, str) else [_openai_part(p) for p in content or ()],
+        }
     blocks: list[dict[str, Any]] = []
     if message.get("reasoning_content"):
         blocks.append({"type": "thinking", "thinking": message["reasoning_content"]})
@@ -146,7 +150,7 @@ def _anthropic_context(body: Mapping[str, Any]) -> dict[str, Any]:
 def _anthropic_messages(message: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
     """Give the messages that one of the body amounts to: each tool result is one by itself."""
     role, content = message["role"], message["content"]
-    blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    blocks: list[dict[str, Any]] = [{"type": "text", "text": content}] if isinstance(content, str) else content
     results = [block for block in blocks if block["type"] == "tool_result"]
     for block in results:
         yield _result(block["tool_use_id"], "", _result_content(block.get("content")), is_error=block.get("is_error"))
