@@ -18,11 +18,8 @@ from tinyagent_actors.actors import current_runtime
 from tinyagent_actors.messages import Context, ImageContent, UserMessage
 from tinyagent_actors.providers import StreamOptions, best_engine, open_stream
 from tinyagent_actors.providers._alchemy_engine import AlchemyPump, open_alchemy
-from tinyagent_actors.providers._assembler import Assembler
-from tinyagent_actors.providers._clock import StreamClock
 from tinyagent_actors.providers._endpoint import Endpoint
-from tinyagent_actors.providers._options import Timeouts
-from tinyagent_actors.providers._stream import ProviderStream
+from tinyagent_actors.providers._open_stream import ask_source
 from tinyagent_actors.testing import CallSpec, ChatRequest, Delivery, Reply, Stall, open_endpoint
 
 built = pytest.mark.skipif(not _alchemy.ALCHEMY_AVAILABLE, reason="the engine alchemy is not built")
@@ -166,8 +163,13 @@ async def test_the_dialect_of_anthropic() -> None:
         listeners = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
         url = f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}/v1/messages"
         body = {"model": "m", "max_tokens": 9, "stream": True, "messages": [{"role": "user", "content": "hi"}]}
-        source = open_alchemy("anthropic-messages", Endpoint(url, (("x-api-key", "k"),)), orjson.dumps(body))
-        stream = ProviderStream(source, Assembler(Model("m", provider="anthropic")), StreamClock(Timeouts()))
+        endpoint, content = Endpoint(url, (("x-api-key", "k"),)), orjson.dumps(body)
+        stream = ask_source(
+            Model("m", provider="anthropic"),
+            endpoint,
+            lambda: open_alchemy("anthropic-messages", endpoint, content),
+            StreamOptions(),
+        )
         with trio.fail_after(60):
             message = await stream.result()
         await stream.aclose()

@@ -7,6 +7,7 @@ deadlines and the stream are those of the other engines. What the crate does not
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, cast
 
 import attrs
@@ -35,7 +36,17 @@ def _make_pump(runtime: Runtime) -> AlchemyPump:
     return AlchemyPump(cast("Hub", hub), runtime, crate=hub)
 
 
-def open_alchemy(api: str, endpoint: Endpoint, content: bytes) -> NativeSource:
+class AlchemySource(NativeSource):
+    """One response of the crate, which does not tell when its request was written. See `Source`."""
+
+    __slots__ = ()
+
+    def request_age(self) -> float:
+        """See `Source.request_age`: nothing better is known than when it was first asked for."""
+        return inf
+
+
+def open_alchemy(api: str, endpoint: Endpoint, content: bytes) -> AlchemySource:
     """Start a response. Nothing waits in here.
 
     Args:
@@ -49,4 +60,4 @@ def open_alchemy(api: str, endpoint: Endpoint, content: bytes) -> NativeSource:
     request = to_alchemy(api, endpoint, content)
     pump = current_runtime().resource(AlchemyPump, _make_pump)
     stream = pump.crate.open(request)
-    return NativeSource(pump, stream, pump.attach(stream))
+    return AlchemySource(pump, stream, pump.attach(stream))

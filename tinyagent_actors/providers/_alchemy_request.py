@@ -15,7 +15,7 @@ import orjson
 
 from tinyagent_actors._errors import SpecError
 from tinyagent_actors.providers._endpoint import Endpoint
-from tinyagent_actors.providers._openai_request import to_json
+from tinyagent_actors.providers._request_json import to_json
 
 _OWN_HEADERS: Final = ("content-type", "accept-encoding")
 """The crate's client sets them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,7 +14,7 @@ from tinyagent_actors.actors import Place, current_place, current_runtime
 from tinyagent_actors.events import Event
 from tinyagent_actors.messages import Context, Model, to_model
 from tinyagent_actors.providers._assembler import Assembler
-from tinyagent_actors.providers._attempts import Attempt, Attempts, Publish, max_wait
+from tinyagent_actors.providers._attempts import Attempt, Attempts, Publish, Target, max_wait
 from tinyagent_actors.providers._clock import StreamClock
 from tinyagent_actors.providers._dialect import Dialect
 from tinyagent_actors.providers._dialects import dialect_of
@@ -112,10 +112,45 @@ async def start_stream(
         first: _Asking | ProviderError = await resolve(model)
     except ProviderError as error:
         first = error
+    return _stream_of(model, first, resolve, options, publish)
+
+
+def ask_source(
+    model: Model, endpoint: Endpoint, open_source: Callable[[], Source], options: StreamOptions
+) -> ProviderStream:
+    """Make the stream of a question that is asked by one engine in its own way, under the governor of its endpoint."""
+    target = _SourceTarget(model, current_governors().governor_of(endpoint), open_source)
+
+    async def resolve(_asked: Model) -> _SourceTarget:
+        return target
+
+    return _stream_of(model, target, resolve, options, None)
+
+
+def _stream_of(
+    model: Model,
+    first: Target | ProviderError,
+    resolve: Callable[[Model], Awaitable[Target]],
+    options: StreamOptions,
+    publish: Publish | None,
+) -> ProviderStream:
     place = current_place.get()
     waiter = Waiter(getattr(place, "path", "/"), options.priority, max_wait(options))
     attempts = Attempts(model, first, resolve, options, publish or _publisher(place, waiter.path), waiter)
     return ProviderStream(attempts, StreamClock(options.timeouts))
+
+
+@attrs.frozen(eq=False)
+class _SourceTarget:
+    """A model that is asked in one way only. See `Target`."""
+
+    model: Model
+    governor: Governor
+    _open_source: Callable[[], Source]
+
+    def send(self) -> Attempt:
+        """See `Target.send`."""
+        return Attempt(self._open_source(), Assembler(self.model), None)
 
 
 def _publisher(place: Place | None, path: str) -> Publish:

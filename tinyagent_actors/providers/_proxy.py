@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -11,15 +12,15 @@ from tinyagent_actors._errors import SpecError
 from tinyagent_actors.actors import current_runtime
 from tinyagent_actors.events import unstructure
 from tinyagent_actors.messages import AssistantMessage, Context, Model, ThinkingLevel
-from tinyagent_actors.providers._assembler import Assembler
-from tinyagent_actors.providers._clock import StreamClock
 from tinyagent_actors.providers._endpoint import Endpoint
-from tinyagent_actors.providers._openai_request import to_json
+from tinyagent_actors.providers._open_stream import ask_source
 from tinyagent_actors.providers._options import StreamLimits, StreamOptions, Timeouts, is_header_value
 from tinyagent_actors.providers._proxy_decoder import ProxyDecoder
+from tinyagent_actors.providers._request_json import to_json
+from tinyagent_actors.providers._route import find_route
 from tinyagent_actors.providers._seed_stream import SeedStream, Signal
 from tinyagent_actors.providers._seed_values import ContextLike, ModelLike, to_context, to_model
-from tinyagent_actors.providers._stream import ProviderStream
+from tinyagent_actors.providers._transport import Transport
 
 PATH: Final = "/api/stream"
 
@@ -79,9 +80,14 @@ async def stream_proxy(model: ModelLike, context: ContextLike, options: ProxyStr
     asked, content = to_model(model), to_context(context)
     endpoint = _endpoint(options)
     transport = current_runtime().resource(ShardedTransport, lambda _: ShardedTransport())
-    decoder = ProxyDecoder(event_limit=StreamLimits().event_bytes)
-    source = HttpxSource(transport, endpoint, _body(asked, content, options), decoder, options.timeouts)
-    stream = ProviderStream(source, Assembler(asked), StreamClock(options.timeouts))
+    route = find_route(endpoint.url, Transport(), os.environ)
+    body = _body(asked, content, options)
+
+    def open_source() -> HttpxSource:
+        decoder = ProxyDecoder(event_limit=StreamLimits().event_bytes)
+        return HttpxSource(transport, endpoint, route, body, decoder, options.timeouts)
+
+    stream = ask_source(asked, endpoint, open_source, StreamOptions(timeouts=options.timeouts))
     base = AssistantMessage(api=asked.api, provider=asked.provider, model=asked.id)
     return SeedStream(stream, base, options.signal)
 
