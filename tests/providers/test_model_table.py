@@ -17,6 +17,7 @@ from tinyagent_actors._errors import SpecError, ValueShapeError
 from tinyagent_actors.messages import Model
 from tinyagent_actors.providers import ModelFacts, ModelTable, Price, StreamOptions, load_models, open_stream
 from tinyagent_actors.providers._model_table import VARIABLE, default_models
+from tinyagent_actors.providers._vendor_models import GlmFacts, MinimaxFacts
 from tinyagent_actors.testing import Reply, open_endpoint
 
 OURS = Path(tinyagent_actors.providers.__file__).with_name("models.toml")
@@ -160,6 +161,26 @@ def test_a_file_of_yours_is_laid_over_ours_row_by_row(tmp_path: Path) -> None:
         "max_completion_tokens"
     )
     assert len(table) == len(load_models()) + 1
+
+
+@pytest.mark.parametrize(
+    ("model_id", "can"),
+    [
+        ("glm-4-32b-0414-128k", GlmFacts(thinks=False, streams_calls=False, keeps_thinking=False)),
+        ("GLM-4.5-Air", GlmFacts(streams_calls=False, keeps_thinking=False)),
+        ("glm-4.6v", GlmFacts(keeps_thinking=False)),
+        ("z-ai/glm-4.7", GlmFacts()),
+        ("glm-5", GlmFacts()),
+        ("glm-5.3-flash", GlmFacts(has_efforts=True)),
+        ("glm-of-tomorrow", GlmFacts()),
+        ("MiniMax-M2.5", MinimaxFacts()),
+        ("MiniMax-M3", MinimaxFacts(chooses_thinking=True)),
+        ("MiniMax-Text-01", MinimaxFacts(splits_thinking=False)),
+    ],
+)
+def test_what_models_of_minimax_and_glm_can(model_id: str, can: GlmFacts | MinimaxFacts) -> None:
+    """M02: it is told from their names by rules of the data file, whoever serves them."""
+    assert load_models().read(type(can), Model(model_id, "zai")) == can
 
 
 def test_a_row_of_yours_can_replace_ours_whole(tmp_path: Path) -> None:

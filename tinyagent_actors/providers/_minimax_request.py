@@ -15,7 +15,7 @@ from tinyagent_actors.providers._model_table import load_models
 from tinyagent_actors.providers._openai_request import build_body
 from tinyagent_actors.providers._options import StreamOptions
 from tinyagent_actors.providers._request_json import to_json
-from tinyagent_actors.providers._vendor_models import minimax_facts
+from tinyagent_actors.providers._vendor_models import MinimaxFacts
 
 LEAST_TEMPERATURE: Final = 1e-6
 _MOST_TEMPERATURE: Final = 1.0
@@ -30,8 +30,8 @@ def build_minimax_request(
     with_stream_options: bool = True,
 ) -> bytes:
     """Give the JSON body of a request; see `build_request` of `openai-completions`."""
-    facts = minimax_facts(model.id)
-    rules = (options.models or load_models()).rules(model, endpoint.url)
+    table = options.models or load_models()
+    facts, rules = table.read(MinimaxFacts, model, endpoint.url), table.rules(model, endpoint.url)
     body = build_body(
         model, context, options, endpoint, rules, with_stream_options=with_stream_options, replay=_thinking_as_it_came
     )

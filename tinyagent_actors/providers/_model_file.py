@@ -18,7 +18,7 @@ from tinyagent_actors.providers._price import Price
 from tinyagent_actors.providers._provider_rules import EFFORTS, Replay, ThinkingStyle
 
 Settings: TypeAlias = Mapping[str, Any]
-"""Fields of `ModelFacts` and of `ProviderRules` by name; only those that were set."""
+"""Fields of `ModelFacts`, of `ProviderRules` and of what other dialects ask for, by name; only those that were set."""
 
 _HIGHEST_PRICE: Final = 1_000_000
 """USD per million tokens."""
@@ -157,6 +157,12 @@ _SETTINGS: Final[dict[str, Callable[[object], Any]]] = {
     "short_ids": _flag,
     "think_tags": _flag,
     "rest_is_reasoning": _flag,
+    "splits_thinking": _flag,
+    "chooses_thinking": _flag,
+    "thinks": _flag,
+    "streams_calls": _flag,
+    "keeps_thinking": _flag,
+    "has_efforts": _flag,
 }
 _RULE: Final = {"name": _text, "hosts": _lower, "providers": _lower, "models": _pattern, **_SETTINGS}
 _ROW: Final = {

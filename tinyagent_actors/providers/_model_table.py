@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import attrs
@@ -21,7 +21,7 @@ VARIABLE: Final = "TINYAGENT_MODELS"
 
 _OURS: Final = Path(__file__).with_name("models.toml")
 _FACTS: Final = frozenset(field.name for field in attrs.fields(ModelFacts)) - {"provider", "id"}
-_RULES: Final = frozenset(field.name for field in attrs.fields(ProviderRules))
+_T = TypeVar("_T", bound=attrs.AttrsInstance)
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -67,8 +67,13 @@ class ModelTable:
 
     def rules(self, model: Model, url: str | None = None) -> ProviderRules:
         """Give how a model wants to be asked."""
+        return self.read(ProviderRules, model, url)
+
+    def read(self, kind: type[_T], model: Model, url: str | None = None) -> _T:
+        """Give the settings of a model that a class has fields for, as an object of it."""
         _, settings = self._settings(model, url)
-        return ProviderRules(**{name: value for name, value in settings.items() if name in _RULES})
+        names = {field.name for field in attrs.fields(kind)}
+        return kind(**{name: value for name, value in settings.items() if name in names})
 
     def base_url(self, model: Model) -> str | None:
         """Give where a model is served, if a row or a rule says so."""

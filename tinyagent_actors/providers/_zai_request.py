@@ -17,7 +17,7 @@ from tinyagent_actors.providers._model_table import load_models
 from tinyagent_actors.providers._openai_request import build_body
 from tinyagent_actors.providers._options import StreamOptions
 from tinyagent_actors.providers._request_json import to_json
-from tinyagent_actors.providers._vendor_models import EFFORTS, GlmFacts, glm_facts
+from tinyagent_actors.providers._vendor_models import EFFORTS, GlmFacts
 
 _MOST_TEMPERATURE: Final = 1.0
 _CODING_PATH: Final = "/coding/"
@@ -27,7 +27,8 @@ def build_zai_request(
     model: Model, context: Context, options: StreamOptions, endpoint: Endpoint, *, with_stream_options: bool = True
 ) -> bytes:
     """Give the JSON body of a request; see `build_request` of `openai-completions`."""
-    facts = glm_facts(model.id)
+    table = options.models or load_models()
+    facts = table.read(GlmFacts, model, endpoint.url)
     keeps = facts.keeps_thinking and _keeps_thinking(options.extra_body or {}, endpoint)
     replay = partial(_thinking_whole, keeps=keeps)
     body = build_body(
@@ -35,7 +36,7 @@ def build_zai_request(
         context,
         options,
         endpoint,
-        (options.models or load_models()).rules(model, endpoint.url),
+        table.rules(model, endpoint.url),
         with_stream_options=with_stream_options,
         replay=replay,
     )
