@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import trio
 
 from tinyagent_actors.messages import Context, Model, UserMessage
-from tinyagent_actors.providers import StreamOptions, open_stream
+from tinyagent_actors.providers import StreamOptions, Timeouts, open_stream
 
 _OF_THIS_PROCESS = Path("/proc/self")
 
@@ -29,7 +30,7 @@ async def main(engine: Any, url: str, count: str) -> None:
 
     async def one() -> None:
         nonlocal begun
-        options = StreamOptions(engine=engine)
+        options = StreamOptions(engine=engine, timeouts=Timeouts(connect=None))  # the machine may be busy
         async with open_stream(Model("any", base_url=url), Context(messages=[UserMessage("hello")]), options) as stream:
             await anext(stream)
             begun += 1
@@ -37,7 +38,8 @@ async def main(engine: Any, url: str, count: str) -> None:
                 most.update(taken())
                 all_begun.set()
             await all_begun.wait()
-            texts.append((await stream.result()).text)
+            message = await stream.result()
+            texts.append(message.text if message.error is None else str(message.error))
 
     async def a_round() -> None:
         nonlocal begun, all_begun
@@ -56,4 +58,7 @@ async def main(engine: Any, url: str, count: str) -> None:
 if __name__ == "__main__":
     before = taken()
     trio.run(main, *sys.argv[1:])
-    sys.stdout.write("\n" + json.dumps({"before": before, "after": taken()}))
+    deadline = time.monotonic() + 30
+    while (after := taken())["fd"] > before["fd"] and time.monotonic() < deadline:
+        time.sleep(0.05)  # threads of the engine may still be closing
+    sys.stdout.write("\n" + json.dumps({"before": before, "after": after}))

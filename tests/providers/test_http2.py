@@ -87,6 +87,30 @@ async def test_many_streams_share_a_connection(authority: Authority) -> None:
         assert server.accepted == 1
 
 
+async def test_more_streams_than_a_connection_takes(authority: Authority) -> None:
+    """W07: a server lets so many streams into a connection; those beyond it wait for nobody, but take another."""
+    count, together = 150, trio.Event()
+
+    async def answer(exchange: Exchange) -> None:
+        if len(server.exchanges) == count:
+            together.set()
+        await together.wait()
+        await hello(exchange)
+
+    texts: list[str] = []
+
+    async def ask() -> None:
+        texts.append((await read(server, authority.pem)).text)
+
+    async with serving(authority, answer) as server:
+        async with trio.open_nursery() as nursery:
+            for _ in range(count):
+                nursery.start_soon(ask)
+
+        assert texts == ["hello"] * count
+        assert server.accepted == 2
+
+
 async def test_leaving_early_resets_the_stream_alone(authority: Authority) -> None:
     """W02: the server sees `RST_STREAM` with `CANCEL`; the connection serves the next request."""
 

@@ -23,7 +23,7 @@ from tinyagent_actors.actors import current_runtime
 from tinyagent_actors.providers._certificates import TRUST_NOBODY, Certificates
 from tinyagent_actors.providers._route import STRAIGHT, Route
 
-MAX_IDLE: Final = 256
+MAX_IDLE: Final = 512
 """Connections kept open in all though nobody uses them."""
 IDLE_SECONDS: Final = 30.0
 """How long each is kept."""

@@ -256,7 +256,7 @@ impl Hub {
         })
     }
 
-    /// Abort all streams and wake whoever waits for a batch. Nothing can be opened any more.
+    /// Abort all streams, close all connections and wake whoever waits for a batch. Nothing can be opened any more.
     ///
     /// # Errors
     ///
@@ -267,6 +267,7 @@ impl Hub {
         for (_, entry) in state.streams.drain() {
             entry.task.abort();
         }
+        self.pool.close();
         self.shared.wake.notify_all();
         Ok(())
     }

@@ -83,7 +83,7 @@ impl Reader {
         };
         drop(request);
         match sent {
-            Ok(response) => self.read_response(response).await,
+            Ok((response, _lease)) => self.read_response(response).await,
             Err(error) => self.push(vec![Item::Error(error.code(), error.to_string())]),
         }
     }

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,8 +23,11 @@ use crate::connect::Connecting;
 use crate::failure::words;
 
 /// Clients that are kept; the one used longest ago makes room.
-const MAX_CLIENTS: usize = 16;
-const MAX_IDLE_PER_HOST: usize = 256;
+const MAX_CLIENTS: usize = 32;
+/// Streams of one client that needs certificates. It keeps one HTTP/2 connection to a host, and servers let so many
+/// streams into one; what goes beyond would wait, without a word, until another ends. So a further client takes it.
+const MAX_STREAMS: usize = 100;
+const MAX_IDLE_PER_HOST: usize = 512;
 const IDLE: Duration = Duration::from_secs(30);
 /// What the peer of an HTTP/2 stream may send that nobody has read: the bound of a stream whose reader has stopped.
 const STREAM_WINDOW: u32 = 256 * 1024;
@@ -67,10 +70,29 @@ pub enum RouteError {
 struct Key {
     route: Route,
     trusts: bool,
+    /// Which of the clients of this route.
+    number: usize,
 }
 
-/// A client, and what it is for. The cell is filled by the first stream that needs it.
-type Known = (Key, Arc<OnceCell<Client>>);
+/// A client in use by so many streams. The cell is filled by the first that needs it.
+#[derive(Debug, Default)]
+struct Shared {
+    client: OnceCell<Client>,
+    streams: AtomicUsize,
+}
+
+/// A client, as long as a stream uses it.
+#[derive(Debug)]
+pub(crate) struct Lease(Arc<Shared>);
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.0.streams.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A client, and what it is for.
+type Known = (Key, Arc<Shared>);
 
 /// The clients of a hub, one for each route.
 #[derive(Clone, Debug, Default)]
@@ -86,15 +108,12 @@ impl Clients {
         &self.opened
     }
 
-    /// Give the client for a URL.
-    pub(crate) async fn get(&self, route: &Route, url: &Url) -> Result<Client, RouteError> {
+    /// Give the client for a URL, and what says that it is used.
+    pub(crate) async fn get(&self, route: &Route, url: &Url) -> Result<(Client, Lease), RouteError> {
         let is_tls = |url: &str| url.starts_with("https");
         let trusts = url.scheme() == "https" || route.proxy.as_deref().is_some_and(is_tls);
-        let cell = self.cell(Key {
-            route: route.clone(),
-            trusts,
-        });
-        let made = cell.get_or_try_init(|| async {
+        let lease = self.lease(route, trusts);
+        let made = lease.0.client.get_or_try_init(|| async {
             let connecting = Connecting(Arc::clone(&self.opened));
             if !trusts {
                 return build(route, false, connecting);
@@ -105,19 +124,39 @@ impl Clients {
                 .await
                 .unwrap_or_else(|error| Err(RouteError::Client(error.to_string())))
         });
-        made.await.cloned()
+        let client = made.await.cloned()?;
+        Ok((client, lease))
     }
 
-    fn cell(&self, key: Key) -> Arc<OnceCell<Client>> {
+    /// Forget all clients; each closes its connections when no stream uses it.
+    pub(crate) fn clear(&self) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Take the first client of a route that has room.
+    fn lease(&self, route: &Route, trusts: bool) -> Lease {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = known.iter().position(|(other, _)| *other == key);
-        let entry = found.map_or_else(|| (key, Arc::default()), |at| known.remove(at));
-        let cell = Arc::clone(&entry.1);
-        if known.len() == MAX_CLIENTS {
-            known.remove(0);
+        let mut key = Key {
+            route: route.clone(),
+            trusts,
+            number: 0,
+        };
+        loop {
+            let found = known.iter().position(|(other, _)| *other == key);
+            let is_full = |at: usize| trusts && known[at].1.streams.load(Ordering::Relaxed) >= MAX_STREAMS;
+            if found.is_some_and(is_full) {
+                key.number += 1;
+                continue;
+            }
+            let entry = found.map_or_else(|| (key, Arc::default()), |at| known.remove(at));
+            let shared = Arc::clone(&entry.1);
+            shared.streams.fetch_add(1, Ordering::Relaxed);
+            if known.len() == MAX_CLIENTS {
+                known.remove(0);
+            }
+            known.push(entry);
+            return Lease(shared);
         }
-        known.push(entry);
-        cell
     }
 }
 
@@ -187,33 +226,47 @@ fn read_file(path: &Path) -> Result<Vec<Certificate>, String> {
 mod tests {
     use super::*;
 
-    fn key(name: &str) -> Key {
+    fn lease(clients: &Clients, name: &str, trusts: bool) -> Arc<Shared> {
         let route = Route {
             proxy: Some(name.to_owned()),
             roots: None,
         };
-        Key { route, trusts: false }
+        Arc::clone(&clients.lease(&route, trusts).0)
     }
 
     #[test]
     fn clients_are_shared_and_bounded() {
         let clients = Clients::default();
-        let first = clients.cell(key("first"));
+        let first = lease(&clients, "first", false);
         for number in 0..MAX_CLIENTS - 1 {
-            clients.cell(key(&number.to_string()));
+            lease(&clients, &number.to_string(), false);
         }
-        assert!(Arc::ptr_eq(&first, &clients.cell(key("first")))); // now the newest
+        assert!(Arc::ptr_eq(&first, &lease(&clients, "first", false))); // now the newest
         for number in 0..MAX_CLIENTS - 1 {
-            clients.cell(key(&format!("more {number}")));
+            lease(&clients, &format!("more {number}"), false);
         }
-        assert!(Arc::ptr_eq(&first, &clients.cell(key("first"))));
+        assert!(Arc::ptr_eq(&first, &lease(&clients, "first", false)));
         for number in 0..MAX_CLIENTS {
-            clients.cell(key(&number.to_string()));
+            lease(&clients, &number.to_string(), false);
         }
 
         let kept = clients.known.lock().map(|known| known.len());
         assert_eq!(kept.ok(), Some(MAX_CLIENTS));
-        assert!(!Arc::ptr_eq(&first, &clients.cell(key("first"))));
+        assert!(!Arc::ptr_eq(&first, &lease(&clients, "first", false)));
+    }
+
+    #[test]
+    fn a_client_that_is_full_makes_another_and_is_used_again() {
+        let clients = Clients::default();
+        let route = Route::default();
+        let mut leases: Vec<Lease> = (0..=MAX_STREAMS).map(|_| clients.lease(&route, true)).collect();
+        assert!(Arc::ptr_eq(&leases[0].0, &leases[MAX_STREAMS - 1].0));
+        assert!(!Arc::ptr_eq(&leases[0].0, &leases[MAX_STREAMS].0));
+        let first = leases.swap_remove(0);
+        let shared = Arc::clone(&first.0);
+        drop(first);
+
+        assert!(Arc::ptr_eq(&shared, &clients.lease(&route, true).0));
     }
 
     #[test]

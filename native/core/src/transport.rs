@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LOCATION};
-use reqwest::{Body, Response, StatusCode, Url};
+use reqwest::{Body, Client, Response, StatusCode, Url};
 use thiserror::Error;
 
 use crate::connect::CONNECT_LIMIT;
 use crate::failure::is_refused_unseen;
 pub use crate::failure::{SendError, words};
-use crate::route::Clients;
+use crate::route::{Clients, Lease};
 pub use crate::route::{Route, RouteError};
 use crate::sending::{Sending, SentBody};
 
@@ -101,31 +101,38 @@ impl Pool {
         self.clients.opened().load(Ordering::Relaxed)
     }
 
+    /// Close the connections that nobody uses.
+    pub(crate) fn close(&self) {
+        self.clients.clear();
+    }
+
     /// Send a request, following redirects that keep the method and stay within the origin.
-    pub(crate) async fn send(&self, request: &Request, sending: &Arc<Sending>) -> Result<Response, SendError> {
-        let mut response = self.send_to(&request.url, request, sending).await?;
+    ///
+    /// The lease is kept as long as the response is read.
+    pub(crate) async fn send(&self, request: &Request, sending: &Arc<Sending>) -> Result<(Response, Lease), SendError> {
+        let (client, lease) = self.clients.get(&request.route, &request.url).await?;
+        let mut response = send_to(&client, &request.url, request, sending).await?;
         for _ in 0..MAX_REDIRECTS {
             let Some(target) = target_within(&request.url, &response) else {
                 break;
             };
-            response = self.send_to(&target, request, sending).await?;
+            response = send_to(&client, &target, request, sending).await?;
         }
-        Ok(response)
+        Ok((response, lease))
     }
+}
 
-    async fn send_to(&self, url: &Url, request: &Request, sending: &Arc<Sending>) -> Result<Response, SendError> {
-        let client = self.clients.get(&request.route, url).await?;
-        let attempt = || {
-            let body = SentBody::new(request.body.clone(), Arc::clone(sending));
-            let post = client.post(url.clone()).headers(request.headers.clone());
-            CONNECT_LIMIT.scope(request.connect_limit, post.body(Body::wrap(body)).send())
-        };
-        let answer = match attempt().await {
-            Err(error) if is_refused_unseen(&error) => attempt().await,
-            answer => answer,
-        };
-        answer.map_err(|error| SendError::of(error, request.host()))
-    }
+async fn send_to(client: &Client, url: &Url, request: &Request, sending: &Arc<Sending>) -> Result<Response, SendError> {
+    let attempt = || {
+        let body = SentBody::new(request.body.clone(), Arc::clone(sending));
+        let post = client.post(url.clone()).headers(request.headers.clone());
+        CONNECT_LIMIT.scope(request.connect_limit, post.body(Body::wrap(body)).send())
+    };
+    let answer = match attempt().await {
+        Err(error) if is_refused_unseen(&error) => attempt().await,
+        answer => answer,
+    };
+    answer.map_err(|error| SendError::of(error, request.host()))
 }
 
 /// Where a redirect leads, if it keeps the method and stays within the origin.
