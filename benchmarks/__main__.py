@@ -9,10 +9,9 @@ import statistics
 import sys
 from collections.abc import Callable
 
-from benchmarks import _demo, _endpoint, _fuzz, _governor, _imports, _lifecycle, _mailbox, _provider
+from benchmarks import _alchemy, _demo, _endpoint, _fuzz, _governor, _imports, _lifecycle, _mailbox, _provider
 from benchmarks._child import measure_in_child
 from benchmarks._row import ENGINES, Row, alternately, median_ratio
-from tinyagent_actors import _alchemy
 
 
 def bench_agent_runs() -> list[Row]:
@@ -37,25 +36,6 @@ def bench_agent_runs() -> list[Row]:
             + ", ".join(f"{name} {ms:.2f}" for name, ms in parts[engine].extra.items()),
         )
         for engine, values in zip(ENGINES, ours, strict=True)
-    ]
-
-
-def bench_alchemy() -> list[Row]:
-    """The published crate: sockets closed after a cancel, and what a call costs before it says a word."""
-    if not _alchemy.ALCHEMY_AVAILABLE:
-        return []
-    closed = measure_in_child("_alchemy", "closes", 50).extra
-    with _endpoint.running(tokens=1) as url:
-        calls = {
-            engine: measure_in_child("_agents", "streams", url, engine, 20, 3).cpu / 60 * 1e3
-            for engine in (*ENGINES, "alchemy")
-        }
-    note = ", ".join(f"{engine} {ms:.2f} ms" for engine, ms in calls.items())
-    return [
-        Row(
-            "alchemy: of 50 closed within 0.5 s", closed["in_time"], ">= 50", f"the last after {closed['worst']:.3f} s"
-        ),
-        Row("alchemy: ms CPU a call", calls["alchemy"], "<= 200", note),
     ]
 
 
@@ -146,7 +126,7 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "latency": _provider.bench_latency,
     "stopped": _provider.bench_stopped_reader,
     "cancel": _provider.bench_cancel,
-    "alchemy": bench_alchemy,
+    "alchemy": _alchemy.bench_alchemy,
     "import": bench_import,
     "demo": bench_demo,
     "governor": bench_governor,

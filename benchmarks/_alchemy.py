@@ -1,4 +1,4 @@
-"""The engine `alchemy`: when the server sees that a cancelled stream has gone."""
+"""The engine `alchemy`: when the server sees that a cancelled stream has gone, and what a call costs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from functools import partial
 
 import trio
 
-from benchmarks._child import run_timed
-from tinyagent_actors import Context, Model, StreamOptions, UserMessage, open_stream, open_system
+from benchmarks import _endpoint
+from benchmarks._child import measure_in_child, run_timed
+from benchmarks._row import ENGINES, Row
+from tinyagent_actors import Context, Model, StreamOptions, UserMessage, _alchemy, open_stream, open_system
 
 IN_TIME = 0.5
 """Seconds."""
@@ -63,3 +65,21 @@ async def closes(count: str) -> None:
 
     async with open_system():
         await run_timed(timed, warm_up=trio.lowlevel.checkpoint)
+
+
+def bench_alchemy() -> list[Row]:
+    """The published crate: sockets closed after a cancel, and what a call costs before it says a word."""
+    if not _alchemy.ALCHEMY_AVAILABLE:
+        return []
+    closed = measure_in_child("_alchemy", "closes", 50).extra
+    with _endpoint.running(tokens=1) as url:
+        calls = {
+            engine: measure_in_child("_agents", "streams", url, engine, 20, 3).cpu / 60 * 1e3
+            for engine in (*ENGINES, "alchemy")
+        }
+    note = ", ".join(f"{engine} {ms:.2f} ms" for engine, ms in calls.items())
+    last = f"the last after {closed['worst']:.3f} s"
+    return [
+        Row("alchemy: of 50 closed within 0.5 s", closed["in_time"], ">= 50", last),
+        Row("alchemy: ms CPU a call", calls["alchemy"], "<= 200", note),
+    ]

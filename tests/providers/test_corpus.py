@@ -26,7 +26,7 @@ from tinyagent_actors.providers._cassette_file import format_cassette, read_cass
 from tinyagent_actors.providers._dialects import DIALECTS
 from tinyagent_actors.testing import replay_cassette
 
-WAITING = {"anthropic-messages", "minimax-completions", "zai-completions"}
+WAITING: set[str] = set()
 """The dialects of the corpus that are not spoken yet: their cassettes wait, and are read by nobody."""
 SPLITS = 20
 PIECES = 150

@@ -12,6 +12,7 @@ left, or the block has; only then it is noted as one that nobody read further.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from os import PathLike, fspath
@@ -35,6 +36,8 @@ from tinyagent_actors.providers._cassette import (
 )
 from tinyagent_actors.providers._cassette_file import format_cassette
 from tinyagent_actors.providers._cassette_secrets import Secrets, kept_headers, kept_request
+from tinyagent_actors.providers._route import Route, find_route
+from tinyagent_actors.providers._transport import Transport
 from tinyagent_actors.testing._connection import HttpConnection
 from tinyagent_actors.testing._delivery import Ending
 from tinyagent_actors.testing._loopback import framed, head_of, last_of, open_loopback, refuse
@@ -107,6 +110,7 @@ class Recorder:
     upstream: str
     _max_bytes: int
     _transport: ShardedTransport
+    _route: Route
     _made: list[_Making] = attrs.field(factory=list, init=False)
     _problems: list[str] = attrs.field(factory=list, init=False)
     _nursery: trio.Nursery | None = attrs.field(default=None, init=False)
@@ -163,13 +167,19 @@ class Recorder:
     def _request(self, request: RecordedRequest) -> httpx.Request:
         import httpx
 
+        from tinyagent_actors.providers._httpx_pool import ROUTE
+
         origin = urlsplit(self.upstream)
         url = httpx.URL(f"{origin.scheme}://{origin.netloc}{request.target}")
         headers = [(name, value) for name, value in request.headers if name not in _NOT_PASSED_ON]
         headers.append(("accept-encoding", "identity"))
         timeouts = {"connect": CONNECT_SECONDS, "write": CONNECT_SECONDS, "read": SILENT_SECONDS}
         return httpx.Request(
-            request.method, url, headers=headers, content=request.body, extensions={"timeout": timeouts}
+            request.method,
+            url,
+            headers=headers,
+            content=request.body,
+            extensions={"timeout": timeouts, ROUTE: self._route},
         )
 
     def _head(self, making: _Making, response: httpx.Response) -> CassetteResponse:
@@ -293,6 +303,7 @@ async def record_cassette(
 
     Raises:
         SpecError: `upstream` is no base URL.
+        ProviderError: The environment names a proxy that is none.
         CassetteError: The file cannot be written, nothing was recorded, or something could not be.
 
     Example:
@@ -306,7 +317,8 @@ async def record_cassette(
     from tinyagent_actors.providers._httpx_pool import ShardedTransport  # loads httpx, which is slow
 
     _check_upstream(upstream)
-    recorder = Recorder("", fspath(path), upstream.rstrip("/"), max_bytes, ShardedTransport())
+    route = find_route(upstream, Transport(), os.environ)
+    recorder = Recorder("", fspath(path), upstream.rstrip("/"), max_bytes, ShardedTransport(), route)
     try:
         async with open_loopback(recorder.answer) as loopback:
             recorder.url = f"{loopback.origin}{urlsplit(recorder.upstream).path}"
