@@ -5,6 +5,7 @@ from tinyagent_actors.actors._address import Address, OwnChildren, Owner
 from tinyagent_actors.actors._background import Piped, PipedFailure, PipedValue
 from tinyagent_actors.actors._backoff import Backoff
 from tinyagent_actors.actors._bus import EventBus
+from tinyagent_actors.actors._cancelled import caller_deadline, is_cancelled
 from tinyagent_actors.actors._cell import Body, Cell, cell_of_frame
 from tinyagent_actors.actors._context import ActorContext, MessageIterator
 from tinyagent_actors.actors._dead_letters import DeadLetters
@@ -112,6 +113,7 @@ __all__ = [
     "WorkQueue",
     "as_fact",
     "block",
+    "caller_deadline",
     "cell_of_frame",
     "check_backoff",
     "check_name",
@@ -122,6 +124,7 @@ __all__ = [
     "current_place",
     "current_runtime",
     "handles",
+    "is_cancelled",
     "leave_subtree",
     "living_cell",
     "name_of_caller",

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextvars import Context
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -124,7 +125,7 @@ class Cell:
         self._context = context
         self.nursery = nursery
         self.has_task = True
-        Context().run(lambda: nursery.start_soon(self._run, body, context, name=self.address.path))
+        Context().run(partial(nursery.start_soon, self._run, body, context, name=self.address.path))
 
     @trio.lowlevel.enable_ki_protection
     async def _run(self, body: Body, context: ActorContext) -> None:
@@ -155,6 +156,7 @@ class Cell:
                 self.tell_end(
                     attrs.evolve(ended, abandoned=True) if children is not None and children.is_held else ended
                 )
+            self._context = None
 
     async def _end_what_it_started(
         self, context: ActorContext, children: OwnChildren | None, error: BaseException | None
@@ -231,20 +233,18 @@ class Cell:
             return
         if exit.reason == "normal" and exit.started:
             self.tell_started()
-        if exit.is_abnormal and self._context is not None and self._context.deliveries > 1:
+        is_abnormal = exit.is_abnormal
+        if is_abnormal and self._context is not None and self._context.deliveries > 1:
             exit = attrs.evolve(exit, deliveries=self._context.deliveries)  # noqa: A001  # the field term
         self.exit = exit
         self.task = self.nursery = None
         for tie in self._ties or ():
             tie.forget(self)
-        self._publish_end(exit)
+        self._publish_end(exit, is_abnormal=is_abnormal)
         if self._context is not None:
             self._context.end(exit)
-        for monitor in tuple(self._watches or ()):
-            monitor.demonitor()
-        for monitor in tuple(self._watched_by or ()):
-            monitor.fire(exit)
-        self._watches = self._watched_by = None
+        if self._watches or self._watched_by:
+            self._end_monitors(exit)
         if self.links is not None:
             self.links.end(self.ref, exit)
         if self._waiting is not None:
@@ -253,15 +253,20 @@ class Cell:
             self.runtime.fail_fatally(exit.fatal)
         self.address.owner.child_exited(self)
 
-    def _publish_end(self, exit: Exit) -> None:  # noqa: A002  # the field term
+    def _end_monitors(self, exit: Exit) -> None:  # noqa: A002  # the field term
+        for monitor in tuple(self._watches or ()):
+            monitor.demonitor()
+        for monitor in tuple(self._watched_by or ()):
+            monitor.fire(exit)
+        self._watches = self._watched_by = None
+
+    def _publish_end(self, exit: Exit, *, is_abnormal: bool) -> None:  # noqa: A002  # the field term
         cause = exit.cause
         reason: str = exit.reason
-        if exit.is_ignored:
-            reason = "ignored"
-        elif exit.is_abnormal and not exit.started:
-            reason = "start_failed"
+        if not exit.started:
+            reason = "ignored" if exit.is_ignored else "start_failed" if is_abnormal else reason
         self.publish(
-            ActorCrashedEvent if exit.is_abnormal else ActorStoppedEvent,
+            ActorCrashedEvent if is_abnormal else ActorStoppedEvent,
             incarnation=self.incarnation,
             reason=reason,
             error=as_fact(exit.error),

@@ -192,6 +192,8 @@ class ActorContext(OwnContext[MessageT, ReplyT]):
 
     def end(self, exit: Exit) -> None:  # noqa: A002  # the field term
         """Settle what this incarnation, which has ended, had in hand: open asks fail, a lost message is a dead letter."""
+        if self.in_hand is None and self._deferred is None and self.own is None:
+            return  # as most actors end: between two messages
         if self.cell.cancelling is None and exit.error is None:
             self.pass_by()
         open_slots = list(self._deferred or ())

@@ -54,9 +54,9 @@ class Exit:
     @property
     def is_abnormal(self) -> bool:
         """Whether a transient child is restarted. A supervisor that gave up counts, though it exits `shutdown` (S26)."""
-        if isinstance(self.error, RestartIntensityExceededError):
-            return True
-        return self.reason in ("killed", "error")
+        return self.reason in ("killed", "error") or (
+            self.error is not None and isinstance(self.error, RestartIntensityExceededError)
+        )
 
     @property
     def is_meant(self) -> bool:
@@ -66,7 +66,7 @@ class Exit:
     @property
     def is_ignored(self) -> bool:
         """Whether it had nothing to do (`Ignore`)."""
-        return isinstance(self.error, Ignore) and not self.started
+        return not self.started and isinstance(self.error, Ignore)
 
     @property
     def fatal(self) -> BaseException | None:

@@ -189,10 +189,12 @@ class ActorRef(Generic[MessageT_contra, ReplyT_co]):
 
         Cancelling the wait: the stop goes on.
         """
-        cause = CancelCause(name_of_caller(), why, "stop")
         if not self.address.is_gone:
+            caller = current_cell()
+            cause = CancelCause("outside" if caller is None else caller.path, why, "stop")
             self.address.owner.end_child(self.address, cause)
-            await leave_subtree(self.address, cause)
+            if caller is not None:
+                await leave_subtree(self.address, cause)
         await self.address.wait_gone()
 
     @enable_ki_protection

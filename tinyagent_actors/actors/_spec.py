@@ -1,4 +1,8 @@
-"""ChildSpec: how a supervisor starts, restarts and stops a child. One validator per field."""
+"""ChildSpec: how a supervisor starts, restarts and stops a child. One check per field.
+
+A field that is its default is not checked: a spec is made for each child that is started at run time, and a validator per field
+took as long as all that Trio does to start a task.
+"""
 
 from __future__ import annotations
 
@@ -41,6 +45,7 @@ if TYPE_CHECKING:
 RestartType: TypeAlias = Literal["permanent", "transient", "temporary"]
 Shutdown: TypeAlias = "float | Literal['kill']"
 Classify: TypeAlias = Callable[[Exit], RestartPolicy]
+Check: TypeAlias = Callable[[str, Any], object]
 
 DEFAULT_SHUTDOWN: Final = 5.0
 DEFAULT_START_TIMEOUT: Final = 30.0
@@ -54,54 +59,42 @@ def classify_by_error(exit: Exit) -> RestartPolicy:  # noqa: A002  # the field t
     return policy if policy in _POLICIES else "default"
 
 
-def _check_name(_spec: object, _field: object, value: Any) -> None:
-    check_name(value)
-
-
-def _check_register(_spec: object, _field: object, value: Any) -> None:
-    check_name(value, "register")
-
-
-def _check_start(_spec: object, _field: object, value: Any) -> None:
+def _check_start(_field: str, value: Any) -> None:
     if not callable(value):
         raise SpecError("start", f"must be an async function or a subclass of Actor, is {value!r}")
 
 
-def _check_callable(_spec: object, field: attrs.Attribute[Any], value: Any) -> None:
+def _check_callable(field: str, value: Any) -> None:
     if not callable(value):
-        raise SpecError(field.name, f"must be a function, is {value!r}")
+        raise SpecError(field, f"must be a function, is {value!r}")
 
 
-def _one_of(choices: tuple[str, ...]) -> Callable[[object, attrs.Attribute[Any], object], None]:
-    def check(_spec: object, field: attrs.Attribute[Any], value: object, /) -> None:
+def _one_of(choices: tuple[str, ...]) -> Check:
+    def check(field: str, value: object, /) -> None:
         if value not in choices:
-            raise SpecError(field.name, f"must be one of {', '.join(choices)}, is {value!r}")
+            raise SpecError(field, f"must be one of {', '.join(choices)}, is {value!r}")
 
     return check
 
 
-def _check_shutdown(_spec: object, _field: object, value: Any) -> None:
+def _check_shutdown(field: str, value: Any) -> None:
     if value != "kill":
-        check_seconds("shutdown", value)
+        check_seconds(field, value)
 
 
-def _check_start_timeout(_spec: object, _field: object, value: Any) -> None:
-    check_seconds("start_timeout", value)
-
-
-def _check_capacity(_spec: object, _field: object, value: Any) -> None:
+def _check_capacity(field: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise SpecError("mailbox_capacity", f"must be a whole number of at least 1, is {value!r}")
+        raise SpecError(field, f"must be a whole number of at least 1, is {value!r}")
 
 
-def _check_bool(_spec: object, field: attrs.Attribute[Any], value: Any) -> None:
+def _check_bool(field: str, value: Any) -> None:
     if not isinstance(value, bool):
-        raise SpecError(field.name, f"must be True or False, is {value!r}")
+        raise SpecError(field, f"must be True or False, is {value!r}")
 
 
-def _check_redeliver(_spec: object, _field: object, value: Any) -> None:
+def _check_redeliver(field: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise SpecError("redeliver", f"must be a whole number of at least 0, is {value!r}")
+        raise SpecError(field, f"must be a whole number of at least 0, is {value!r}")
 
 
 def check_backoff(_owner: object, _field: object, value: Any) -> None:
@@ -114,10 +107,10 @@ def check_backoff(_owner: object, _field: object, value: Any) -> None:
         raise SpecError("backoff", f"must be a Backoff or None, is {value!r}")
 
 
-def _check_ref_type(_spec: object, _field: object, value: Any) -> None:
+def _check_ref_type(field: str, value: Any) -> None:
     kind = get_origin(value) or value
     if not (isinstance(kind, type) and issubclass(kind, ActorRef)):
-        raise SpecError("ref_type", f"must be ActorRef or a class derived from it, is {value!r}")
+        raise SpecError(field, f"must be ActorRef or a class derived from it, is {value!r}")
 
 
 def _to_args(value: Iterable[Any]) -> tuple[Any, ...]:
@@ -135,51 +128,43 @@ class ChildSpec(Generic[MessageT, ReplyT, RefT_co]):
         SpecError: A field is wrong; it says which. Nothing is started.
     """
 
-    name: str = attrs.field(validator=_check_name)
-    start: (
-        Callable[Concatenate[ActorContext[MessageT, ReplyT], ...], Awaitable[object]] | type[Actor[MessageT, ReplyT]]
-    ) = attrs.field(validator=_check_start)
+    name: str
+    start: Callable[Concatenate[ActorContext[MessageT, ReplyT], ...], Awaitable[object]] | type[Actor[MessageT, ReplyT]]
     """An async function; it gets an `ActorContext`, then `args` and `kwargs`, anew at each start. Or a subclass of `Actor`, which
     is made with `args` and `kwargs`, anew at each start."""
     args: tuple[Any, ...] = attrs.field(default=(), converter=_to_args, kw_only=True)
     kwargs: Mapping[str, Any] = attrs.field(factory=dict, kw_only=True)
-    restart: RestartType = attrs.field(default="permanent", validator=_one_of(get_args(RestartType)), kw_only=True)
-    shutdown: Shutdown = attrs.field(default=DEFAULT_SHUTDOWN, validator=_check_shutdown, kw_only=True)
+    restart: RestartType = attrs.field(default="permanent", kw_only=True)
+    shutdown: Shutdown = attrs.field(default=DEFAULT_SHUTDOWN, kw_only=True)
     """Seconds between being asked to stop and being cancelled; ``"kill"``: at once; ``inf``: never."""
-    start_timeout: float = attrs.field(default=DEFAULT_START_TIMEOUT, validator=_check_start_timeout, kw_only=True)
+    start_timeout: float = attrs.field(default=DEFAULT_START_TIMEOUT, kw_only=True)
     """Seconds."""
-    mailbox_capacity: int = attrs.field(default=DEFAULT_CAPACITY, validator=_check_capacity, kw_only=True)
+    mailbox_capacity: int = attrs.field(default=DEFAULT_CAPACITY, kw_only=True)
     """Messages of the work lane."""
-    mailbox_policy: OverflowPolicy = attrs.field(
-        default="block", validator=_one_of(get_args(OverflowPolicy)), kw_only=True
-    )
-    keep_children: bool = attrs.field(default=False, validator=_check_bool, kw_only=True)
+    mailbox_policy: OverflowPolicy = attrs.field(default="block", kw_only=True)
+    keep_children: bool = attrs.field(default=False, kw_only=True)
     """Whether the children that the actor itself has started outlive a crash of it; else they are stopped first (S66)."""
-    mailbox_priority: Priority | None = attrs.field(
-        default=None, validator=attrs.validators.optional(_check_callable), kw_only=True
-    )
+    mailbox_priority: Priority | None = attrs.field(default=None, kw_only=True)
     """How urgent a message is, a function from it to a whole number: what is lower is read first. None: all alike, in order."""
-    redeliver: int = attrs.field(default=0, validator=_check_redeliver, kw_only=True)
+    redeliver: int = attrs.field(default=0, kw_only=True)
     """How many times more a message is delivered that was told and in hand at a crash, before it is a dead letter (S62, S63)."""
-    register: str | None = attrs.field(default=None, validator=attrs.validators.optional(_check_register), kw_only=True)
+    register: str | None = attrs.field(default=None, kw_only=True)
     """A name that each incarnation takes before its function runs. If somebody else has it, the start has failed (S55, S56)."""
-    ref_type: type[RefT_co] = attrs.field(
-        default=cast("type[RefT_co]", ActorRef), validator=_check_ref_type, kw_only=True
-    )
+    ref_type: type[RefT_co] = attrs.field(default=cast("type[RefT_co]", ActorRef), kw_only=True)
     classify: Classify = attrs.field(default=classify_by_error, kw_only=True)
     """How an exit is restarted, where it is restarted at all."""
     significant: bool = attrs.field(default=False, kw_only=True)
     """Whether its end may end its supervisor (`auto_shutdown`); not of a permanent child."""
-    backoff: Backoff | None = attrs.field(default=None, validator=check_backoff, kw_only=True)
+    backoff: Backoff | None = attrs.field(default=None, kw_only=True)
     """How long to wait before a restart; None: as its supervisor does."""
 
-    @significant.validator
-    def _check_significant(self, field: attrs.Attribute[Any], value: Any) -> None:
-        _check_bool(self, field, value)
-        if value and self.restart == "permanent":
-            raise SpecError("significant", "a permanent child never ends, so it cannot be significant")
-
     def __attrs_post_init__(self) -> None:
+        for name, default, check in _CHECKS:
+            value = getattr(self, name)
+            if value is not default:
+                check(name, value)
+        if self.significant and self.restart == "permanent":
+            raise SpecError("significant", "a permanent child never ends, so it cannot be significant")
         if not isinstance(self.ref_type, type):  # ActorRef[int, str]: the parameters are for type checkers
             object.__setattr__(self, "ref_type", get_origin(self.ref_type))
 
@@ -213,6 +198,25 @@ class ChildSpec(Generic[MessageT, ReplyT, RefT_co]):
             mailbox.work = PriorityLane(
                 self.mailbox_priority, lambda error: _tell_failed_hook(runtime, mailbox.path, error)
             )
+
+
+_CHECKS: Final[tuple[tuple[str, object, Check], ...]] = (
+    ("name", attrs.NOTHING, lambda field, value: check_name(value, field)),
+    ("start", attrs.NOTHING, _check_start),
+    ("restart", "permanent", _one_of(get_args(RestartType))),
+    ("shutdown", DEFAULT_SHUTDOWN, _check_shutdown),
+    ("start_timeout", DEFAULT_START_TIMEOUT, check_seconds),
+    ("mailbox_capacity", DEFAULT_CAPACITY, _check_capacity),
+    ("mailbox_policy", "block", _one_of(get_args(OverflowPolicy))),
+    ("keep_children", False, _check_bool),
+    ("mailbox_priority", None, _check_callable),
+    ("redeliver", 0, _check_redeliver),
+    ("register", None, lambda field, value: check_name(value, field)),
+    ("ref_type", ActorRef, _check_ref_type),
+    ("significant", False, _check_bool),
+    ("backoff", None, lambda field, value: check_backoff(None, field, value)),
+)
+"""Each field with its default and its check."""
 
 
 def _tell_failed_hook(runtime: Runtime, path: str, error: BaseException) -> None:

@@ -130,7 +130,9 @@ class Subscription:
             self._conflate(event)
         else:
             self._buffer[event.seq] = event
-            if not self._keeps_up(now):
+            if (len(self._buffer) > self._policy.capacity or self._crowded_since is not None) and not self._keeps_up(
+                now
+            ):
                 return False
         self.peak = max(self.peak, len(self._buffer))
         if self._readers:

@@ -49,8 +49,9 @@ class Agenda:
         return child.cell is not None and child in self._to_stop
 
     def advance(self) -> Progress:
-        """Take the next step if the one before is done."""
-        self.progress = self._step()
+        """Take the next step if the one before is done. Once all is done nothing more comes."""
+        if self.progress != "done":
+            self.progress = self._step()
         return self.progress
 
     def _step(self) -> Progress:

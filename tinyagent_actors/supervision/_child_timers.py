@@ -21,6 +21,8 @@ class ChildTimers:
     _heap: list[tuple[float, int, Child]] = attrs.field(factory=list, init=False)
     _order: Iterator[int] = attrs.field(factory=itertools.count, init=False)
     _armed: int = attrs.field(default=0, init=False)
+    earliest: float = attrs.field(default=float("inf"), init=False)
+    """No timer is due before; the one that would have been may have been taken away."""
 
     def arm(self, child: Child, when: float) -> None:
         """Set the timer of `child`, in place of the one it had. ``inf`` sets none."""
@@ -29,6 +31,7 @@ class ChildTimers:
             child.due = when
             self._armed += 1
             heapq.heappush(self._heap, (when, next(self._order), child))
+            self.earliest = min(self.earliest, when)
             if len(self._heap) > 2 * self._armed + _FEW:
                 self._heap = [entry for entry in self._heap if entry[2].due == entry[0]]
                 heapq.heapify(self._heap)
@@ -43,7 +46,8 @@ class ChildTimers:
         """When the next timer is due; ``inf`` if there is none."""
         while self._heap and self._heap[0][2].due != self._heap[0][0]:
             heapq.heappop(self._heap)
-        return self._heap[0][0] if self._heap else float("inf")
+        self.earliest = self._heap[0][0] if self._heap else float("inf")
+        return self.earliest
 
     def take_due(self, now: float) -> Child | None:
         """Take a child whose timer is due; None if there is none."""

@@ -46,6 +46,8 @@ class Lane:
     _machine: Machine
     _until_due: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False, repr=False)
     """Around the loop's wait."""
+    _alarm: float = attrs.field(default=float("inf"), init=False)
+    """Its deadline; asking the scope itself costs more."""
     _is_serving: bool = attrs.field(default=False, init=False)
     _defect: BaseException | None = attrs.field(default=None, init=False)
     """What went wrong while somebody else served."""
@@ -76,7 +78,7 @@ class Lane:
             self._is_serving = False
         if self._machine.is_done or self._defect is not None:
             self.mailbox.wake()
-        else:
+        elif self._timers.earliest < self._alarm:
             self._set_alarm()
 
     def serve(self) -> None:
@@ -89,6 +91,7 @@ class Lane:
 
     async def serve_until_due(self) -> None:
         """Serve until a timer is due, or all is over. Cancelling it leaves what lies unread on the lane."""
+        self._alarm = float("inf")
         with trio.CancelScope() as self._until_due:
             while not self._machine.is_done:
                 self._set_alarm()
@@ -98,7 +101,5 @@ class Lane:
                 self.serve()
 
     def _set_alarm(self) -> None:
-        due = self._timers.next_due()
-        if due >= self._until_due.deadline:
-            return
-        self._until_due.deadline = due
+        if self._timers.earliest < self._alarm:
+            self._alarm = self._until_due.deadline = self._timers.earliest

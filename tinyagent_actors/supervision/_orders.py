@@ -12,35 +12,35 @@ if TYPE_CHECKING:
     from tinyagent_actors.supervision._own_children import SupervisorBehind
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class Started:
     """An incarnation has started."""
 
     cell: Cell
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class Exited:
     """An incarnation has ended, or was given up; `cell.exit` says how."""
 
     cell: Cell
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class Killed:
     """An incarnation was cancelled by somebody else; see that it ends."""
 
     cell: Cell
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class OwnChildrenEnded:
     """What a child had started below itself has ended."""
 
     children: SupervisorBehind
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class EndChild:
     """A child is to be stopped for good: `ref.stop()`."""
 
@@ -48,7 +48,7 @@ class EndChild:
     cause: CancelCause
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class StartChild:
     """A new child is to be started."""
 
@@ -56,7 +56,7 @@ class StartChild:
     slot: ReplySlot
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class TerminateChild:
     """A child is to be stopped; its spec is kept unless it is temporary."""
 
@@ -65,7 +65,7 @@ class TerminateChild:
     slot: ReplySlot
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class RestartChild:
     """A stopped child is to be started again."""
 
@@ -73,7 +73,7 @@ class RestartChild:
     slot: ReplySlot
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class DeleteChild:
     """The spec of a stopped child is to go."""
 
@@ -81,7 +81,7 @@ class DeleteChild:
     slot: ReplySlot
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class RollBack:
     """Whoever asked for this start has gone away: undo it."""
 

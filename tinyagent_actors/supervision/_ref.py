@@ -16,6 +16,8 @@ from tinyagent_actors.actors import (
     MessageT,
     ReplySlot,
     ReplyT,
+    caller_deadline,
+    is_cancelled,
     leave_subtree,
     living_cell,
     name_of_caller,
@@ -115,7 +117,8 @@ class SupervisorRef(ActorRef):
             ActorStoppedError: It is gone.
         """
         spec = to_child_spec(child)
-        await trio.lowlevel.checkpoint_if_cancelled()
+        if is_cancelled(trio.lowlevel.current_task()):
+            await trio.lowlevel.checkpoint_if_cancelled()
         return await self._order(StartChild(spec, self._slot()))
 
     async def start_another(self, *args: Any, name: str | None = None, **kwargs: Any) -> Any:
@@ -188,9 +191,10 @@ class SupervisorRef(ActorRef):
 
     def _refuse_circle(self, order: Mutation) -> None:
         """Refuse an order that has to wait for its own caller: to have started, or to have ended."""
-        caller, supervisor = living_cell(self.address.runtime), self._supervisor()
+        caller = living_cell(self.address.runtime)
         if caller is None:
             return
+        supervisor = self._supervisor()
         if caller.has_started:
             is_own_end = isinstance(order, TerminateChild) and caller.is_below(supervisor.path_of(order.name))
             is_circle = not is_own_end and supervisor.waits_for_end_of(caller)
@@ -210,7 +214,7 @@ class SupervisorRef(ActorRef):
         return name
 
     def _slot(self) -> ReplySlot:
-        return ReplySlot(self.path, trio.current_effective_deadline(), self.address.runtime.dead_letters)
+        return ReplySlot(self.path, caller_deadline(trio.lowlevel.current_task()), self.address.runtime.dead_letters)
 
     def _post(self, order: Mutation) -> None:
         self._refuse_circle(order)

@@ -61,7 +61,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import attrs
 import trio
@@ -73,7 +73,7 @@ from tinyagent_actors._errors import (
     StartFailedError,
     SupervisorStoppingError,
 )
-from tinyagent_actors.actors import ActorContext, Address, CancelCause, Cell, Exit, LinkExit, as_fact
+from tinyagent_actors.actors import ActorContext, Address, CancelCause, Cell, Exit, as_fact
 from tinyagent_actors.events import SubscriberFailedEvent, SupervisorGaveUpEvent
 from tinyagent_actors.supervision._administration import Administration
 from tinyagent_actors.supervision._agenda import Agenda
@@ -285,31 +285,25 @@ class Supervisor:
             self._administration.carry_out(self._queued.popleft())
 
     def _handle(self, order: Order) -> None:
-        match order:
-            case Started(cell):
-                self._on_started(cell)
-            case Exited(cell):
-                self._on_exited(cell)
-            case Killed(cell):
-                self._on_killed(cell)
-            case OwnChildrenEnded(behind):
-                self._on_own_children_ended(behind)
-            case EndChild(address, cause):
-                self._on_end_child(address, cause)
-            case RollBack(address, cause):
-                self._on_roll_back(address, cause)
-            case LinkExit():
-                pass  # somebody has linked himself to this supervisor; only its children's ends are its affair
-            case _ if self._stopping is not None:
-                order.slot.fail(SupervisorStoppingError(self.path))
-            case _ if self.is_busy:
-                self._queued.append(order)
-            case _:
-                self._administration.carry_out(order)
+        hear = _HEARS.get(type(order))
+        if hear is not None:
+            hear(self, order)
+        elif isinstance(order, Mutation):
+            self._on_mutation(order)
+        # else somebody has linked himself to this supervisor; only its children's ends are its affair
+
+    def _on_mutation(self, order: Mutation) -> None:
+        if self._stopping is not None:
+            order.slot.fail(SupervisorStoppingError(self.path))
+        elif self.is_busy:
+            self._queued.append(order)
+        else:
+            self._administration.carry_out(order)
 
     # What children do, and what is done to them.
 
-    def _on_started(self, cell: Cell) -> None:
+    def _on_started(self, order: Started) -> None:
+        cell = order.cell
         child = self.children.of(cell)
         if child is None or child.state != "starting":
             return
@@ -321,7 +315,7 @@ class Supervisor:
             child.started_at = trio.current_time()
         slot = child.take_on_started()
         if slot is not None:
-            slot.resolve(child.ref)
+            slot.resolve(cell.ref)
 
     def _on_due(self, child: Child) -> None:
         if child.state != "restarting":
@@ -330,27 +324,29 @@ class Supervisor:
         elif not child.is_to_start:  # else the agenda starts it, now that it need wait no longer
             self._runner.start(child)
 
-    def _on_killed(self, cell: Cell) -> None:
-        child = self.children.of(cell)
-        if child is not None and cell.exit is None:
+    def _on_killed(self, order: Killed) -> None:
+        child = self.children.of(order.cell)
+        if child is not None and order.cell.exit is None:
             self._runner.await_end(child)
 
-    def _on_own_children_ended(self, behind: SupervisorBehind) -> None:
+    def _on_own_children_ended(self, order: OwnChildrenEnded) -> None:
+        behind = order.children
         self._behind.discard(behind)
         if behind.is_held and behind.cell.has_task:
             self._given_up.append(behind.cell)
 
-    def _on_end_child(self, address: Address, cause: CancelCause) -> None:
-        child = self.children.at(address)
+    def _on_end_child(self, order: EndChild) -> None:
+        child = self.children.at(order.address)
         if child is not None:
-            self._administration.end(child, cause)
+            self._administration.end(child, order.cause)
 
-    def _on_roll_back(self, address: Address, cause: CancelCause) -> None:
-        child = self.children.at(address)
+    def _on_roll_back(self, order: RollBack) -> None:
+        child = self.children.at(order.address)
         if child is not None:
-            self._administration.roll_back(child, cause)
+            self._administration.roll_back(child, order.cause)
 
-    def _on_exited(self, cell: Cell) -> None:
+    def _on_exited(self, order: Exited) -> None:
+        cell = order.cell
         child, exit = self.children.of(cell), cell.exit  # noqa: A001  # the field term
         if child is None or exit is None:
             return
@@ -474,6 +470,17 @@ class Supervisor:
                 self._queued.append(order)
         self._refuse_queued()
         self.children.end_all()
+
+
+_HEARS: Final[dict[type[Order], Callable[[Supervisor, Any], None]]] = {
+    Started: Supervisor._on_started,  # noqa: SLF001  # a part of the class, which cannot name itself
+    Exited: Supervisor._on_exited,  # noqa: SLF001
+    Killed: Supervisor._on_killed,  # noqa: SLF001
+    OwnChildrenEnded: Supervisor._on_own_children_ended,  # noqa: SLF001
+    EndChild: Supervisor._on_end_child,  # noqa: SLF001
+    RollBack: Supervisor._on_roll_back,  # noqa: SLF001
+}
+"""What is done about what comes; where it is an order of a caller, `_on_mutation`."""
 
 
 def abandon(cell: Cell) -> None:
