@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -108,7 +109,7 @@ async def test_more_streams_than_a_connection_takes(authority: Authority) -> Non
                 nursery.start_soon(ask)
 
         assert texts == ["hello"] * count
-        assert server.accepted == 2
+        assert max(Counter(exchange.connection.number for exchange in server.exchanges).values()) <= 100
 
 
 async def test_leaving_early_resets_the_stream_alone(authority: Authority) -> None:
