@@ -24,6 +24,7 @@ ENDLESS: dict[str, tuple[bytes, bytes, str]] = {
     "a line of another field": (b"junk: ", b"x", "event_too_large"),
     "lines of one event": (b"", b"data: x\n", "event_too_large"),
     "a JSON body": (b'{"a": "', b"x", "event_too_large"),
+    "unframed JSON": (b": x\n\n[", b"1,\n", "event_too_large"),
     "a page": (b"<html>", b"x", "protocol_error"),
     "a comment": (b":", b"x", "empty_response"),
     "comments": (b"", b": ping\n\n", "empty_response"),

@@ -135,7 +135,7 @@ def grown(call: str, *words: str) -> tuple[str, int]:
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("shape", ["a line", "a JSON body"])
+@pytest.mark.parametrize("shape", ["a line", "a JSON body", "unframed JSON"])
 def test_a_process_grows_by_no_more_than_the_limit(engine: str, shape: str) -> None:
     """64 MiB against a limit of 8: the process grows by at most 8 + 32 MiB."""
     found, size = grown("read_endless", engine, shape)
