@@ -13,6 +13,7 @@ from tinyagent_actors.providers._endpoint import Endpoint
 from tinyagent_actors.providers._options import Engine, StreamOptions
 from tinyagent_actors.providers._route import Route
 from tinyagent_actors.providers._source import Source
+from tinyagent_actors.providers._transport import Transport
 
 
 def choose_engine(named: Engine | None) -> Engine:
@@ -56,8 +57,6 @@ def open_source(engine: Engine, request: Request) -> Source:
     """Start a response on an engine. Nothing waits in here."""
     capture = request.options.capture
     if engine == "alchemy":
-        if capture is not None:
-            raise SpecError("StreamOptions.capture", "the engine alchemy shows nobody the bytes that it reads")
         return _open_crate(request)
     source = _open_native(request) if engine == "native" else _open_httpx(request)
     return source if capture is None else CapturingSource(source, capture, request.endpoint, request.content)
@@ -66,6 +65,10 @@ def open_source(engine: Engine, request: Request) -> Source:
 def _open_crate(request: Request) -> Source:
     from tinyagent_actors.providers._alchemy_engine import open_alchemy  # loads the shared library
 
+    if request.options.capture is not None:
+        raise SpecError("StreamOptions.capture", "'alchemy' shows nobody the bytes that it reads")
+    if request.options.transport != Transport():
+        raise SpecError("StreamOptions.transport", "'alchemy' takes proxies and certificates from the environment only")
     return open_alchemy(request.dialect.api, request.endpoint, request.content)
 
 
