@@ -123,7 +123,8 @@ async def test_leaving_a_stream_ends_the_run() -> None:
 
 async def test_a_provider_error_is_data_of_prompt_and_raised_by_prompt_text() -> None:
     """The message carries it; a caller of `prompt_text` wants text or an exception."""
-    async with open_endpoint([Reply.rate_limited(1), Reply.rate_limited(1)]) as endpoint:
+    refusal = Reply.error(404, "no such model")
+    async with open_endpoint([refusal, refusal]) as endpoint:
         agent = make(endpoint)
         answer = await agent.prompt("?")
         assert answer.error is not None

@@ -32,7 +32,7 @@ CASES: list[Case] = [
         "P71", "statuses", "What a status means, and how long to wait.", "hiring-agent#386, CopilotKit#3842, librefang#4257; RFC 9110",
         answer(_SLOW, status=429, headers={"retry-after": "3"}, error="rate_limited", retryable=True, retry_after=3),
         answer(_SLOW, status=429, headers={"retry-after": "1.2"}, error="rate_limited", retryable=True, retry_after=2),
-        answer(_SLOW, status=429, headers={"retry-after-ms": "1500"}, error="rate_limited", retryable=True, retry_after=2),
+        answer(_SLOW, status=429, headers={"retry-after-ms": "1500"}, error="rate_limited", retryable=True, retry_after=1.5),
         answer(_SLOW, status=429, headers={"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, error="rate_limited", retryable=True, retry_after=0),
         answer(_SLOW, status=429, headers={"retry-after": "999999"}, error="rate_limited", retryable=True, retry_after=999999),
         answer(b'{"error":{"message":"overloaded"}}', status=529, error="overloaded", retryable=True),

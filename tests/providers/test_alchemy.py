@@ -228,8 +228,8 @@ async def test_what_it_cannot_send_is_refused() -> None:
     """At the first read, before anything is sent, and without the value."""
     context = Context("", [UserMessage(ImageContent(url="https://example.org/s3cret.png"))])
     with pytest.raises(SpecError, match="not by a URL"):
-        async with open_stream(Model("any", base_url="http://localhost/v1"), context, ALCHEMY):
-            pass
+        async with open_stream(Model("any", base_url="http://localhost/v1"), context, ALCHEMY) as stream:
+            await stream.result()
 
 
 @built

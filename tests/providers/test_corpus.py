@@ -44,12 +44,12 @@ def seed() -> int:
     return seed
 
 
-def options_of(cassette: Cassette, engine: str) -> StreamOptions:
+def options_of(cassette: Cassette, engine: str, key: str = "none") -> StreamOptions:
     """Give the options that a cassette asks for."""
     options = dict(cassette.about.get("options", {}))
     if "timeouts" in options:
         options["timeouts"] = Timeouts(**options["timeouts"])
-    return StreamOptions(engine=engine, api_key="none", **options)
+    return StreamOptions(engine=engine, api_key=key, **options)
 
 
 async def read_over_socket(path: Path, cassette: Cassette, engine: str) -> list[AssistantMessage]:
@@ -58,8 +58,9 @@ async def read_over_socket(path: Path, cassette: Cassette, engine: str) -> list[
     with trio.fail_after(60):
         async with replay_cassette(path, timed=False) as replay:
             model = Model("any", api=cassette.about["api"], base_url=replay.url or "/")
-            for _ in cassette.exchanges:
-                async with open_stream(model, CONTEXT, options_of(cassette, engine)) as stream:
+            for number in range(len(cassette.exchanges)):
+                # Each with a key of its own, so that none waits for the pause that another was told.
+                async with open_stream(model, CONTEXT, options_of(cassette, engine, f"key-{number}")) as stream:
                     messages.append(await stream.result())
     return messages
 

@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from tests.providers.conftest import CONTEXT, Ask
+from tinyagent_actors import _alchemy
 from tinyagent_actors._errors import EngineUnavailableError, SpecError
 from tinyagent_actors.messages import AssistantMessage, Context, Model, ToolDefinition, ToolResultMessage, UserMessage
 from tinyagent_actors.providers import StreamOptions, open_stream
@@ -271,8 +272,9 @@ async def test_an_api_that_is_not_spoken_is_refused() -> None:
             pass
 
 
-async def test_an_engine_that_is_not_built_is_refused() -> None:
+async def test_an_engine_that_is_not_built_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Naming it raises; nothing falls back."""
+    monkeypatch.setattr(_alchemy, "ALCHEMY_AVAILABLE", False)
     with pytest.raises(EngineUnavailableError):
         async with open_stream(Model("any", base_url="http://127.0.0.1:9"), CONTEXT, StreamOptions(engine="alchemy")):
             pass

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Mapping
-from typing import Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias, cast
 
 import attrs
 import httpx
@@ -73,14 +73,20 @@ class ShardedTransport(httpx.AsyncBaseTransport):
         """
         url = request.url
         origin = (url.scheme, url.host, url.port, request.extensions.get(ROUTE, STRAIGHT))
-        shard = self._take(origin) or await self._take_drained(origin) or self._make(origin)
+        shard = self._take(origin) or await self._take_drained(origin)
+        connecting = _Connecting()
+        if shard is None:
+            shard = self._make(origin)
+            request.extensions["trace"] = connecting.note
         self._active += 1
         self._requests += 1
         try:
             response = await shard.transport.handle_async_request(request)
         except BaseException:
             self._active -= 1  # httpcore has closed the connection, so nothing is left of the shard.
+            await connecting.close()
             raise
+        request.extensions.pop("trace", None)
         body = cast("httpx.AsyncByteStream", response.stream)
         response.stream = _ShardStream(self, shard, body, response.extensions["network_stream"])
         return response
@@ -178,6 +184,25 @@ class ShardedTransport(httpx.AsyncBaseTransport):
             spare.append(oldest.pop(0))
         self._idle_count -= len(spare)
         return spare
+
+
+@attrs.define(eq=False)
+class _Connecting:
+    """The socket of a connection that is being made: httpcore leaves it open where it is cancelled in a TLS handshake."""
+
+    _socket: trio.abc.AsyncResource | None = None
+
+    async def note(self, event: str, info: Mapping[str, Any]) -> None:
+        """Hear what httpcore does: its trace."""
+        if event == "connection.connect_tcp.complete":
+            self._socket = info["return_value"]
+
+    async def close(self) -> None:
+        """Close it, if it was opened. Waits for nobody."""
+        if self._socket is not None:
+            with trio.CancelScope(shield=True) as scope:
+                scope.cancel()
+                await self._socket.aclose()
 
 
 @attrs.define(eq=False)
