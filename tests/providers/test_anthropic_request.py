@@ -205,6 +205,18 @@ def test_a_call_without_a_result_gets_one_and_a_result_without_a_call_goes() -> 
     assert [(block["tool_use_id"], block["content"]) for block in given_] == [("call_0_3", [text("second")])]
 
 
+def test_a_call_of_the_providers_own_tool_without_a_result_goes() -> None:
+    """P59: in the middle of a conversation nothing can answer it any more; one with its result stays, with it."""
+    lost = {"type": "server_tool_use", "id": "s1", "name": "web_search", "input": {"query": "a"}}
+    done = {"type": "server_tool_use", "id": "s2", "name": "web_search", "input": {"query": "b"}}
+    result = {"type": "web_search_tool_result", "tool_use_id": "s2", "content": []}
+    said = answered(OpaqueContent(lost), OpaqueContent(done), OpaqueContent(result), TextContent("hi"))
+
+    body = build(UserMessage("go"), said, UserMessage("and?"))
+
+    assert turns(body)[1][1] == [done, result, text("hi")]
+
+
 def test_thinking_goes_back_verbatim_to_its_maker_alone() -> None:
     """P78: signed, redacted, omitted thinking, opaque blocks and `wire` go back as they came, in order, to no one else.
 
