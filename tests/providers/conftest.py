@@ -80,13 +80,29 @@ def ask(engine: str) -> Ask:
     return Ask(engine)
 
 
+async def read_request(stream: trio.SocketStream) -> bytes:
+    """Read a request to its end. Who closes a socket with bytes unread in it resets it, and takes the answer along."""
+    request = b""
+    while b"\r\n\r\n" not in request:
+        piece = await stream.receive_some()
+        if not piece:
+            return request
+        request += piece
+    head, _, body = request.partition(b"\r\n\r\n")
+    lengths = [line.partition(b":")[2] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+    left = int(lengths[0]) - len(body) if lengths else 0
+    while left > 0 and (piece := await stream.receive_some()):
+        request, left = request + piece, left - len(piece)
+    return request
+
+
 @asynccontextmanager
 async def open_raw_server(answer: bytes) -> AsyncIterator[str]:
     """Serve bytes as they are, after the first bytes of a request; gives the base URL."""
 
     async def serve(stream: trio.SocketStream) -> None:
         with contextlib.suppress(trio.BrokenResourceError):
-            await stream.receive_some()
+            await read_request(stream)
             await stream.send_all(answer)
         await stream.aclose()
 

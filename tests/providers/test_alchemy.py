@@ -12,7 +12,7 @@ import orjson
 import pytest
 import trio
 
-from tests.providers.conftest import CONTEXT, Ask
+from tests.providers.conftest import CONTEXT, Ask, read_request
 from tinyagent_actors import EngineUnavailableError, Model, SpecError, _alchemy
 from tinyagent_actors.actors import current_runtime
 from tinyagent_actors.messages import Context, ImageContent, UserMessage
@@ -155,7 +155,7 @@ async def test_the_dialect_of_anthropic() -> None:
     asked: list[bytes] = []
 
     async def serve(stream: trio.SocketStream) -> None:
-        asked.append(await stream.receive_some())
+        asked.append(await read_request(stream))
         await stream.send_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n" + anthropic_events())
         await stream.aclose()
 

@@ -19,7 +19,7 @@ import attrs
 import pytest
 import trio
 
-from tests.providers.conftest import Ask
+from tests.providers.conftest import Ask, read_request
 from tinyagent_actors.providers import Timeouts
 from tinyagent_actors.providers._framing import Framer
 from tinyagent_actors.testing import Delivery, Reply
@@ -124,7 +124,7 @@ async def open_hostile_server(hostile: Pieces) -> AsyncIterator[tuple[str, trio.
 
     async def serve(connection: trio.SocketStream) -> None:
         try:
-            head = await connection.receive_some()
+            head = await read_request(connection)
             if b"/small/" in head:
                 await connection.send_all(SMALL)
             elif b"/slow/" in head:
