@@ -81,9 +81,12 @@ def ask(engine: str) -> Ask:
 
 
 async def read_request(stream: trio.SocketStream) -> bytes:
-    """Read a request to its end. Who closes a socket with bytes unread in it resets it, and takes the answer along."""
+    """Read a request to its end. Who closes a socket with bytes unread in it resets it, and takes the answer along.
+
+    The greeting of TLS is none, and has no end that could be seen here.
+    """
     request = b""
-    while b"\r\n\r\n" not in request:
+    while b"\r\n\r\n" not in request and not request.startswith(b"\x16"):
         piece = await stream.receive_some()
         if not piece:
             return request
