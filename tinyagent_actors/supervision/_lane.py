@@ -78,7 +78,7 @@ class Lane:
             self._is_serving = False
         if self._machine.is_done or self._defect is not None:
             self.mailbox.wake()
-        elif self._timers.earliest < self._alarm:
+        else:
             self._set_alarm()
 
     def serve(self) -> None:
