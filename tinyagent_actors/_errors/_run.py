@@ -82,12 +82,15 @@ class BudgetExceededError(RunError):
 
 @attrs.define(slots=False, eq=False)
 class DeadlineExceededError(RunError):
-    """A deadline ended the run; `deadline` names which."""
+    """A deadline ended the run; `deadline` names which: ``turn``, ``run``, ``caller``, or a clock of whoever asked for the run."""
 
     deadline: str
+    path: str | None = None
+    """The agent whose deadline it was."""
 
     def __str__(self) -> str:
-        return f"the {self.deadline} deadline has passed"
+        whose = f" of {self.path}" if self.path else ""
+        return f"the {self.deadline} deadline{whose} has passed"
 
 
 @attrs.define(slots=False, eq=False)

@@ -7,6 +7,7 @@ from tinyagent_actors.actors._backoff import Backoff
 from tinyagent_actors.actors._bus import EventBus
 from tinyagent_actors.actors._cancelled import caller_deadline, is_cancelled
 from tinyagent_actors.actors._cell import Body, Cell, cell_of_frame
+from tinyagent_actors.actors._clock import Clock, ClockAbove, ClockScope, OuterDeadline, Pause, current_clock
 from tinyagent_actors.actors._context import ActorContext, MessageIterator
 from tinyagent_actors.actors._dead_letters import DeadLetters
 from tinyagent_actors.actors._exit import CancelCause, Exit, ExitReason, Ignore, as_fact
@@ -66,6 +67,9 @@ __all__ = [
     "ChildLike",
     "ChildSpec",
     "Classify",
+    "Clock",
+    "ClockAbove",
+    "ClockScope",
     "DeadLetters",
     "Down",
     "Envelope",
@@ -86,10 +90,12 @@ __all__ = [
     "MessageIterator",
     "MessageT",
     "Monitor",
+    "OuterDeadline",
     "OverflowPolicy",
     "OwnChildren",
     "Owner",
     "Pacer",
+    "Pause",
     "Piped",
     "PipedFailure",
     "PipedValue",
@@ -121,6 +127,7 @@ __all__ = [
     "classify_by_error",
     "conflate",
     "current_cell",
+    "current_clock",
     "current_place",
     "current_runtime",
     "handles",

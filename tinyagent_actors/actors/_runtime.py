@@ -137,7 +137,7 @@ class Place(Protocol):
 
 
 current_place: Final[contextvars.ContextVar[Place | None]] = contextvars.ContextVar("tinyagent_actors", default=None)
-"""The one context variable of this package: the actor (or the system) whose work a task does."""
+"""What each task of an actor knows of where it is: the actor (or the system) whose work a task does."""
 
 find_place: Final[Callable[[], Place | None]] = current_place.get
 """Give the place of this task. Bound once, because every message asks: a method of an imported name is bound at each call."""
