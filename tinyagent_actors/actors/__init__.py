@@ -5,12 +5,12 @@ from tinyagent_actors.actors._address import Address, OwnChildren, Owner
 from tinyagent_actors.actors._background import Piped, PipedFailure, PipedValue
 from tinyagent_actors.actors._backoff import Backoff
 from tinyagent_actors.actors._bus import EventBus
-from tinyagent_actors.actors._cancelled import caller_deadline, is_cancelled
+from tinyagent_actors.actors._cancelled import caller_deadline, is_cancelled, split_cancelled
 from tinyagent_actors.actors._cell import Body, Cell, cell_of_frame
 from tinyagent_actors.actors._clock import Clock, ClockAbove, ClockScope, OuterDeadline, Pause, current_clock
 from tinyagent_actors.actors._context import ActorContext, MessageIterator
 from tinyagent_actors.actors._dead_letters import DeadLetters
-from tinyagent_actors.actors._exit import CancelCause, Exit, ExitReason, Ignore, as_fact
+from tinyagent_actors.actors._exit import CancelCause, Exit, ExitReason, Ignore, as_fact, fatal_leaf
 from tinyagent_actors.actors._groups import Groups, Publication
 from tinyagent_actors.actors._handlers import handles
 from tinyagent_actors.actors._leftovers import LeftoverKind, LeftoverRegistry, Leftovers
@@ -130,6 +130,7 @@ __all__ = [
     "current_clock",
     "current_place",
     "current_runtime",
+    "fatal_leaf",
     "handles",
     "is_cancelled",
     "leave_subtree",
@@ -137,6 +138,7 @@ __all__ = [
     "name_of_caller",
     "path_matcher",
     "runtime_of_run",
+    "split_cancelled",
     "to_child_spec",
     "to_child_specs",
 ]

@@ -1,6 +1,6 @@
 """The tool runner: the calls of one message, side by side, with exactly one result each.
 
-The design. Every call becomes an `_Execution` with one slot for its outcome, filled once: by the tool, by a deadline, by a
+The design. Every call becomes an `Execution` with one slot for its outcome, filled once: by the tool, by a deadline, by a
 cancel, or because it was given up. What can never run (an unknown tool, a call that was cut, arguments that do not
 fit) has its result before anything starts. The rest run each in a task that no nursery of the run waits for, in a
 cancel scope of its own. The run waits for the slots, not for the tasks; that is what keeps a tool that will not end from
@@ -23,9 +23,8 @@ swallows its cancel holds the run for ever), and a cancel that only sets a flag.
 
 from __future__ import annotations
 
-import inspect
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import attrs
@@ -36,7 +35,6 @@ from tinyagent_actors.actors import Runtime
 from tinyagent_actors.events import (
     ToolExecutionEndEvent,
     ToolExecutionStartEvent,
-    ToolExecutionUpdateEvent,
     ToolLateCompletionEvent,
 )
 from tinyagent_actors.messages import (
@@ -47,114 +45,11 @@ from tinyagent_actors.messages import (
     ToolCall,
     ToolResultMessage,
 )
-from tinyagent_actors.tools._context import ToolContext
-from tinyagent_actors.tools._result import error_text, to_result
-from tinyagent_actors.tools._signal import Signal
+from tinyagent_actors.tools._execution import Execution
+from tinyagent_actors.tools._options import CLEANUP_GRACE
 from tinyagent_actors.tools._tool import Tool
 
-CLEANUP_GRACE: Final = 5.0
-"""Seconds that a cancelled tool has to clean up before it is given up."""
-THREADS: Final = 40
-"""Sync tools of one runtime that run at once, apart from Trio's own threads."""
 _QUOTED: Final = 2048
-
-
-@attrs.define(eq=False)
-class ToolThreads:
-    """The threads of sync tools: a limit of their own, so that they never keep Trio's from files and names."""
-
-    limiter: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(THREADS))
-
-    async def aclose(self) -> None:
-        """Nothing to close: an abandoned thread is a daemon's."""
-
-
-@attrs.define(eq=False)
-class _Execution:
-    """One call that may run."""
-
-    call: ToolCall
-    tool: Tool
-    arguments: Mapping[str, Any]
-    batch: CallBatch
-    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
-    deadline_name: str = "tool"
-    is_run_cancelled: bool = False
-    """Whether the run was cancelled before the deadline came; then that is what ended the tool, however long it cleans up."""
-    began: float = 0.0
-    given_up: float | None = None
-    leftover: int = 0
-
-    async def run(self) -> None:
-        """Run to an outcome. Raises nothing: it is a detached task."""
-        batch = self.batch
-        ctx = ToolContext(self.call.id, batch.path, batch.run, batch.turn, Signal(), self._progress)
-        try:
-            with self.scope:
-                result = to_result(await self._execute(ctx))
-                batch.settle(self, result, "finished", is_error=False)
-        except BaseException as error:  # noqa: BLE001  # the tool runner: what a tool raises is its result
-            self._raised(error)
-        finally:
-            ctx.signal.set()
-            if self.given_up is not None:
-                batch.told_late(self)
-            elif self.scope.cancelled_caught:
-                batch.settle_cancelled(self)
-
-    def _raised(self, error: BaseException) -> None:
-        fatal = _fatal_leaf(error)
-        if fatal is not None:
-            self.batch.runtime.fail_fatally(fatal)
-        if isinstance(error, trio.Cancelled) or self.scope.cancel_called:
-            self.batch.settle_cancelled(self)
-        else:
-            self.batch.settle(self, _text(error_text(error)), "finished", is_error=True)
-
-    async def _execute(self, ctx: ToolContext) -> Any:
-        await trio.lowlevel.checkpoint_if_cancelled()
-        if self.tool.is_sync:
-            return await self._in_thread(ctx)
-        running = self.tool.execute(self.arguments, ctx)
-        if inspect.isasyncgen(running):
-            return await self._generate(running)
-        return await running
-
-    async def _in_thread(self, ctx: ToolContext) -> Any:
-        runtime = self.batch.runtime
-        limiter = runtime.resource(ToolThreads, lambda _: ToolThreads()).limiter
-        token: list[int] = []
-        trio_token = trio.lowlevel.current_trio_token()
-
-        def work() -> Any:
-            try:
-                return self.tool.execute(self.arguments, ctx)
-            finally:
-                if token:
-                    _in_loop(trio_token, runtime.leftovers.remove, token[0])
-
-        try:
-            return await trio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=limiter)
-        except trio.Cancelled:
-            token.append(runtime.leftovers.add("threads", f"tool {self.tool.name} of {self.batch.path}"))
-            raise
-
-    async def _generate(self, running: Any) -> Any:
-        last: Any = None
-        is_first = True
-        try:
-            async for value in running:
-                if not is_first:
-                    self._progress(last)
-                    await self.batch.runtime.bus.make_room(self.batch.path)
-                last, is_first = value, False
-        finally:
-            await running.aclose()
-        return last
-
-    def _progress(self, value: object) -> None:
-        if self.given_up is None:
-            self.batch.publish(ToolExecutionUpdateEvent, self.call, partial_result=to_result(value))
 
 
 @attrs.define(eq=False)
@@ -171,8 +66,7 @@ class CallBatch:
     cause: int | None = attrs.field(default=None, kw_only=True)
     _results: dict[int, ToolResultMessage] = attrs.field(factory=dict, init=False, repr=False)
     """By place in `calls`."""
-    _places: dict[int, int] = attrs.field(factory=dict, init=False, repr=False)
-    _open: set[_Execution] = attrs.field(factory=set, init=False, repr=False)
+    _open: set[Execution] = attrs.field(factory=set, init=False, repr=False)
     _settled: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot, init=False, repr=False)
     """Where `wait` waits for the last slot to be filled: one wake-up, however many calls there are."""
     terminate: bool = attrs.field(default=False, init=False)
@@ -217,16 +111,15 @@ class CallBatch:
             execution = self._prepare(place, call)
             if execution is None:
                 continue
-            own = now + execution.tool.timeout
+            own = now + execution.tool.options.timeout
             execution.began = now
             execution.scope.deadline = min(own, outer)
             execution.deadline_name = "tool" if own <= outer else "run"
-            self._places[id(execution)] = place
             self._open.add(execution)
             self.publish(ToolExecutionStartEvent, call, args=execution.call.arguments)
             self.runtime.start_detached(execution.run, name=f"tool {call.name} of {self.path}")
 
-    def _prepare(self, place: int, call: ToolCall | InvalidToolCall) -> _Execution | None:
+    def _prepare(self, place: int, call: ToolCall | InvalidToolCall) -> Execution | None:
         """Give the execution of a call, or its error result at once."""
         if isinstance(call, InvalidToolCall):
             problem = f"the call did not run: {call.reason}. Its arguments as they came: {call.raw[:_QUOTED]}"
@@ -235,7 +128,7 @@ class CallBatch:
         else:
             tool = self.tools[call.name]
             try:
-                return _Execution(call, tool, tool.reader.read(call.arguments), self)
+                return Execution(call, tool, tool.reader.read(call.arguments), self, place)
             except InvalidArgumentsError as error:
                 problem = str(error)
         self._refuse(place, call, _text(problem))
@@ -247,12 +140,13 @@ class CallBatch:
         self._results[place] = _message(call, result, is_error=True)
         self.publish(ToolExecutionEndEvent, call, result=result, is_error=True, outcome="finished")
 
-    def settle(self, execution: _Execution, result: AgentToolResult, outcome: Outcome, *, is_error: bool) -> None:
+    def settle(self, execution: Execution, result: AgentToolResult, outcome: Outcome, *, is_error: bool) -> None:
         """Fill the slot of a call. Once: what comes later is dropped."""
         if execution not in self._open:
             return
         self._open.remove(execution)
-        self._results[self._places[id(execution)]] = _message(execution.call, result, is_error=is_error)
+        execution.settled = trio.current_time()
+        self._results[execution.place] = _message(execution.call, result, is_error=is_error)
         self.terminate = self.terminate or result.terminate
         self.publish(
             ToolExecutionEndEvent,
@@ -260,12 +154,12 @@ class CallBatch:
             result=result,
             is_error=is_error,
             outcome=outcome,
-            seconds=trio.current_time() - execution.began,
+            seconds=execution.settled - execution.began,
         )
         if not self._open:
             self._settled.unpark_all()
 
-    def settle_cancelled(self, execution: _Execution) -> None:
+    def settle_cancelled(self, execution: Execution) -> None:
         """Fill the slot of a call whose scope ended it: by its deadline, or by a cancel."""
         if self._is_late(execution) and not execution.is_run_cancelled:
             seconds = execution.scope.deadline - execution.began
@@ -274,7 +168,7 @@ class CallBatch:
         else:
             self.settle(execution, _text("cancelled: the run was cancelled"), "cancelled", is_error=True)
 
-    def _is_late(self, execution: _Execution) -> bool:
+    def _is_late(self, execution: Execution) -> bool:
         return trio.current_time() >= execution.scope.deadline
 
     def _next_due(self) -> float:
@@ -286,17 +180,16 @@ class CallBatch:
             if now >= execution.scope.deadline + CLEANUP_GRACE:
                 self._give_up(execution)
 
-    def _give_up(self, execution: _Execution) -> None:
+    def _give_up(self, execution: Execution) -> None:
         name = f"tool {execution.call.name} of {self.path}"
         execution.given_up = trio.current_time()
         execution.leftover = self.runtime.leftovers.add("tasks", name)
         text = f"abandoned: the tool was told to end and still ran {CLEANUP_GRACE:g} s later"
         self.settle(execution, _text(text), "abandoned", is_error=True)
 
-    def told_late(self, execution: _Execution) -> None:
+    def told_late(self, execution: Execution) -> None:
         """Hear that a call that was given up has ended after all."""
-        self.runtime.leftovers.remove(execution.leftover)
-        seconds = trio.current_time() - (execution.given_up or 0.0)
+        seconds = trio.current_time() - (execution.given_up or execution.settled)
         self.publish(ToolLateCompletionEvent, execution.call, seconds=seconds)
 
     def publish(self, kind: Any, call: ToolCall | InvalidToolCall, **fields: Any) -> None:
@@ -319,17 +212,3 @@ def _message(call: ToolCall | InvalidToolCall, result: AgentToolResult, *, is_er
 
 def _text(text: str) -> AgentToolResult:
     return AgentToolResult((TextContent(text),))
-
-
-def _in_loop(token: trio.lowlevel.TrioToken, function: Any, *args: object) -> None:
-    try:
-        token.run_sync_soon(function, *args)
-    except trio.RunFinishedError:
-        return
-
-
-def _fatal_leaf(error: BaseException) -> BaseException | None:
-    if isinstance(error, KeyboardInterrupt | SystemExit):
-        return error
-    parts: Iterable[BaseException] = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
-    return next((leaf for part in parts if (leaf := _fatal_leaf(part)) is not None), None)

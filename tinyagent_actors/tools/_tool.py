@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, Final, TypeAlias, overload
+from typing import Any, TypeAlias, overload
 
 import attrs
 
 from tinyagent_actors._errors import SpecError, ToolDefinitionError
-from tinyagent_actors.actors import check_seconds
 from tinyagent_actors.messages import AgentToolResult, ToolDefinition
 from tinyagent_actors.tools._arguments import ArgumentReader
 from tinyagent_actors.tools._context import ToolContext
+from tinyagent_actors.tools._isolation import Isolation
+from tinyagent_actors.tools._options import CLEANUP_GRACE, DEFAULT_TIMEOUT, Effect, Locks, ToolOptions
 from tinyagent_actors.tools._schema import read_signature
 from tinyagent_actors.tools._signal import Signal
-
-DEFAULT_TIMEOUT: Final = 120.0
-"""Seconds."""
+from tinyagent_actors.tools._task import TaskIsolation
+from tinyagent_actors.tools._thread import ThreadIsolation
 
 Execute: TypeAlias = Callable[[Mapping[str, Any], ToolContext], Any]
 """Runs a tool on arguments that were read: a coroutine, an async generator, or (if sync) the value itself."""
@@ -30,10 +30,10 @@ class Tool:
     definition: ToolDefinition
     reader: ArgumentReader = attrs.field(repr=False)
     execute: Execute = attrs.field(repr=False)
-    is_sync: bool = False
-    """Whether it runs in a thread."""
-    timeout: float = DEFAULT_TIMEOUT
-    """Seconds; ``inf`` for none."""
+    isolation: Isolation = attrs.field(factory=TaskIsolation)
+    """The way it runs: as a task, in a thread, in a process."""
+    options: ToolOptions = attrs.field(factory=ToolOptions)
+    """How its calls are run."""
     function: Callable[..., Any] | None = attrs.field(default=None, repr=False)
 
     @property
@@ -78,7 +78,9 @@ class AgentTool:
             return await seed_execute(ctx.tool_call_id, dict(arguments), ctx.signal, ctx.report)
 
         definition = ToolDefinition(self.name, self.description, self.parameters)
-        return Tool(definition, _reader(self.name, self.parameters, {}), execute, timeout=_seconds(self.timeout))
+        return Tool(
+            definition, _reader(self.name, self.parameters, {}), execute, options=ToolOptions(timeout=self.timeout)
+        )
 
 
 def _reader(name: str, parameters: Mapping[str, Any], hints: Mapping[str, Any]) -> ArgumentReader:
@@ -88,28 +90,33 @@ def _reader(name: str, parameters: Mapping[str, Any], hints: Mapping[str, Any]) 
         raise ToolDefinitionError(name, f"its parameters are no JSON Schema: {error}") from error
 
 
-def _seconds(value: float) -> float:
-    check_seconds("timeout", value)
-    return value
-
-
 @overload
 def tool(function: Callable[..., Any], /) -> Tool: ...
 
 
 @overload
 def tool(
-    *, name: str | None = None, description: str | None = None, timeout: float = DEFAULT_TIMEOUT
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    timeout: float = DEFAULT_TIMEOUT,
+    cleanup_grace: float = CLEANUP_GRACE,
+    effect: Effect = "once",
+    retries: int = 0,
+    locks: Locks = (),
+    fail_fast: bool = False,
+    isolation: Isolation | None = None,
 ) -> Callable[[Callable[..., Any]], Tool]: ...
 
 
-def tool(
+def tool(  # one keyword an option: it is how they are read in a user's code
     function: Callable[..., Any] | None = None,
     /,
     *,
     name: str | None = None,
     description: str | None = None,
-    timeout: float = DEFAULT_TIMEOUT,  # the tool's own, told to the model's side; not of this function
+    isolation: Isolation | None = None,
+    **options: Any,
 ) -> Tool | Callable[[Callable[..., Any]], Tool]:
     """Make a function a tool: its signature and docstring become the schema that the model sees and arguments must fit.
 
@@ -120,10 +127,12 @@ def tool(
         function: The function.
         name: What the model calls it by; its own name if None.
         description: What the model is told; the docstring's text if None.
-        timeout: Seconds it may run; ``inf`` for no limit.
+        isolation: The way it runs, if not as said above.
+        **options: The fields of `ToolOptions`: `timeout`, `cleanup_grace`, `effect`, `retries`, `locks`, `fail_fast`.
 
     Raises:
         ToolDefinitionError: No schema can be made of a parameter; it is named.
+        SpecError: An option is wrong; it is named.
 
     Example:
         >>> @tool(timeout=10)
@@ -133,12 +142,19 @@ def tool(
         >>> word_count.definition.parameters["required"]
         ['text']
     """
+    made = ToolOptions(**options)
     if function is None:
-        return lambda decorated: _make(decorated, name, description, timeout)
-    return _make(function, name, description, timeout)
+        return lambda decorated: _make(decorated, name, description, isolation, made)
+    return _make(function, name, description, isolation, made)
 
 
-def _make(function: Callable[..., Any], name: str | None, description: str | None, seconds: float) -> Tool:
+def _make(
+    function: Callable[..., Any],
+    name: str | None,
+    description: str | None,
+    isolation: Isolation | None,
+    options: ToolOptions,
+) -> Tool:
     named = name or function.__name__
     signature = read_signature(function, named)
     reader = _reader(named, signature.parameters, signature.hints)
@@ -147,9 +163,10 @@ def _make(function: Callable[..., Any], name: str | None, description: str | Non
     def execute(arguments: Mapping[str, Any], ctx: ToolContext) -> Any:
         return function(**arguments) if context_name is None else function(**arguments, **{context_name: ctx})
 
-    is_sync = not (inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function))
+    is_async = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
     definition = ToolDefinition(named, description or signature.description, signature.parameters)
-    return Tool(definition, reader, execute, is_sync, _seconds(seconds), function)
+    way = isolation or (TaskIsolation() if is_async else ThreadIsolation())
+    return Tool(definition, reader, execute, way, options, function)
 
 
 def to_tools(tools: Iterable[Tool | AgentTool]) -> tuple[Tool, ...]:

@@ -1,0 +1,74 @@
+"""One call that runs: its scope, its deadline, and the one slot that its end fills."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import trio
+
+from tinyagent_actors.actors import fatal_leaf
+from tinyagent_actors.events import ToolExecutionUpdateEvent
+from tinyagent_actors.messages import AgentToolResult, TextContent, ToolCall
+from tinyagent_actors.tools._context import ToolContext
+from tinyagent_actors.tools._result import error_text, to_result
+from tinyagent_actors.tools._running_call import RunningCall
+from tinyagent_actors.tools._signal import Signal
+from tinyagent_actors.tools._tool import Tool
+
+if TYPE_CHECKING:
+    from tinyagent_actors.tools._batch import CallBatch
+
+
+@attrs.define(eq=False)
+class Execution:
+    """One call of a batch."""
+
+    call: ToolCall
+    tool: Tool
+    arguments: Mapping[str, Any]
+    batch: CallBatch
+    place: int
+    """In the message."""
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    deadline_name: str = attrs.field(default="tool", init=False)
+    is_run_cancelled: bool = attrs.field(default=False, init=False)
+    """Whether the run was cancelled before the deadline came; then that is what ended the tool, however long it cleans up."""
+    began: float = attrs.field(default=0.0, init=False)
+    settled: float = attrs.field(default=0.0, init=False)
+    given_up: float | None = attrs.field(default=None, init=False)
+    leftover: int = attrs.field(default=0, init=False)
+
+    async def run(self) -> None:
+        """Run to an outcome. Raises nothing: it is a detached task."""
+        batch = self.batch
+        ctx = ToolContext(self.call.id, batch.path, batch.run, batch.turn, Signal(), self._progress)
+        running = RunningCall(self.tool, self.arguments, ctx, batch.runtime, lambda: batch.told_late(self))
+        try:
+            with self.scope:
+                await trio.lowlevel.checkpoint_if_cancelled()
+                result = to_result(await self.tool.isolation.run(running))
+                batch.settle(self, result, "finished", is_error=False)
+        except BaseException as error:  # noqa: BLE001  # the tool runner: what a tool raises is its result
+            self._raised(error)
+        finally:
+            ctx.signal.set()
+            if self.given_up is not None:
+                batch.runtime.leftovers.remove(self.leftover)
+                batch.told_late(self)
+            elif self.scope.cancelled_caught:
+                batch.settle_cancelled(self)
+
+    def _raised(self, error: BaseException) -> None:
+        fatal = fatal_leaf(error)
+        if fatal is not None:
+            self.batch.runtime.fail_fatally(fatal)
+        if isinstance(error, trio.Cancelled) or self.scope.cancel_called:
+            self.batch.settle_cancelled(self)
+        else:
+            self.batch.settle(self, AgentToolResult((TextContent(error_text(error)),)), "finished", is_error=True)
+
+    def _progress(self, value: object) -> None:
+        if self.given_up is None:
+            self.batch.publish(ToolExecutionUpdateEvent, self.call, partial_result=to_result(value))
