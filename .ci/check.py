@@ -61,7 +61,7 @@ def lint_steps() -> list[tuple[str, list[str], int]]:
 def test_steps() -> list[tuple[str, list[str], int]]:
     """Give the checks that run tests."""
     steps = [
-        ("pytest", python("pytest", "-n", "2", "-q"), 1800),
+        ("pytest", python("pytest", "-n", "2", "--dist", "worksteal", "-q"), 1800),
         ("mutants", [PYTHON, ".ci/mutants.py", "--sample", "10"], 600),
     ]
     if CARGO:

@@ -61,11 +61,10 @@ class EventBus:
                 now = trio.current_time()
                 event = kind(seq=seq, wall_time=time.time(), monotonic_time=now, path=path, **fields)
                 is_delta = kind is MessageUpdateEvent
-                too_slow = [
-                    subscription
-                    for subscription in routes
-                    if (subscription.has_deltas or not is_delta) and not subscription.offer(event, now)
-                ]
+                too_slow: tuple[Subscription, ...] = ()
+                for subscription in routes:
+                    if (subscription.has_deltas or not is_delta) and not subscription.offer(event, now):
+                        too_slow += (subscription,)
                 for subscription in too_slow:  # only now: that is an event too, and comes after this one everywhere
                     self._cut_off(subscription)
         return seq

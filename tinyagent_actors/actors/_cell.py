@@ -151,7 +151,8 @@ class Cell:
                 error = await self._end_what_it_started(context, children, error)
             self.has_task = False
             if trio.lowlevel.in_trio_task():  # else it is a coroutine that is thrown away, and nobody is there to hear
-                self.runtime.leftovers.remove(self.leftover)
+                if self.leftover:
+                    self.runtime.leftovers.remove(self.leftover)
                 ended = self.exit_for(error)
                 self.tell_end(
                     attrs.evolve(ended, abandoned=True) if children is not None and children.is_held else ended

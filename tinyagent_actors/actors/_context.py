@@ -302,7 +302,6 @@ class MessageIterator(Generic[MessageT]):
             cell.tell_started()
             self._free = FREE_IN_A_ROW
             mailbox = self._mailbox
-            if not (mailbox.work or mailbox.control or mailbox.stopping):
-                await checkpoint_if_cancelled()  # the wait for the first message will be the rest of the checkpoint
-                return
+            if not (mailbox.work or mailbox.control or mailbox.stopping or is_cancelled(task)):
+                return  # the wait for the first message will be the checkpoint
         await checkpoint()

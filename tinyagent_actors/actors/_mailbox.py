@@ -304,15 +304,18 @@ class Mailbox:
         """
         self.stopping = None
         self.control.clear()
-        self.wake()
+        if self.reader is not None:
+            self.wake()
 
     def close(self) -> None:
         """Close for good: what lies unread, and what waits to come in, are dead letters; asks fail."""
         self.is_closed = True
         self.takes_work = False
-        self.bury_all()
+        if self.work or self.senders:
+            self.bury_all()
         self.control.clear()
-        self.wake()
+        if self.reader is not None:
+            self.wake()
 
     def bury_all(self) -> None:
         """Make dead letters of what lies unread and of what waits to come in; asks fail, nobody waits on."""

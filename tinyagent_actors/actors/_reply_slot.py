@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 import outcome
@@ -93,7 +93,8 @@ class ReplySlot:
             self.withdraw()
             return trio.lowlevel.Abort.SUCCEEDED
 
-        return cast("Any", await trio.lowlevel.wait_task_rescheduled(withdraw))
+        answer: Any = await trio.lowlevel.wait_task_rescheduled(withdraw)
+        return answer
 
     def withdraw(self) -> None:
         """Say that nobody waits for the answer any more."""

@@ -178,12 +178,15 @@ class ChildSpec(Generic[MessageT, ReplyT, RefT_co]):
             ctx.register(self.register)
         if isinstance(self.start, type) and issubclass(self.start, Actor):
             return run_actor(self.start, ctx, self.args, self.kwargs)
-        function = cast("Callable[..., Awaitable[object]]", self.start)
-        return function(ctx, *self.args, **self.kwargs)
+        function: Any = self.start
+        body: Awaitable[object] = function(ctx, *self.args, **self.kwargs)
+        return body
 
     def make_ref(self, address: Address, cell: Cell | None) -> ActorRef[MessageT, ReplyT]:
         """Give a ref of the kind that this spec names."""
-        return cast("type[ActorRef[MessageT, ReplyT]]", self.ref_type)(address, cell)
+        kind: Any = self.ref_type
+        ref: ActorRef[MessageT, ReplyT] = kind(address, cell)
+        return ref
 
     def new_mailbox(self, path: str, runtime: Runtime) -> Mailbox:
         """Give an empty mailbox for a child of this kind at `path`."""

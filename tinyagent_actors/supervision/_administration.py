@@ -105,9 +105,10 @@ class Administration:
 
     def _start_for(self, child: Child, slot: ReplySlot) -> None:
         child.on_started = slot
-        order = RollBack(child.address, CancelCause("the caller of start_child", "it went away", "stop"))
+        address = child.address
         self._runner.start(child)
-        slot.on_withdraw(lambda: self._post(order))
+        cause = ("the caller of start_child", "it went away", "stop")
+        slot.on_withdraw(lambda: self._post(RollBack(address, CancelCause(*cause))))
 
     def _terminate(self, name: str, cause: CancelCause, slot: ReplySlot) -> None:
         child = self._children.named(name)

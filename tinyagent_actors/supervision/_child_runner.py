@@ -30,18 +30,23 @@ class ChildRunner:
     _owner: Owner
     _open_children: Callable[[Address], OwnChildren]
     """Makes what stands behind a child that starts children of its own."""
+    _prefix: str = attrs.field(init=False)
+    """What the paths of children begin with."""
     nursery: trio.Nursery = attrs.field(init=False)
     """Where children run."""
     timers: ChildTimers = attrs.field(factory=ChildTimers, init=False)
 
+    def __attrs_post_init__(self) -> None:
+        self._prefix = self._context.path.rstrip("/") + "/"
+
     def path_of(self, name: str) -> str:
         """Give the path of a child of that name."""
-        return f"{self._context.path.rstrip('/')}/{name}"
+        return self._prefix + name
 
     def new_address(self, spec: ChildSpec) -> Address:
         """Give a place for a child, with an empty mailbox and a uid of its own."""
-        runtime = self._context.runtime
-        path = self.path_of(spec.name)
+        runtime = self._context.cell.address.runtime
+        path = self._prefix + spec.name
         mailbox, opener = spec.new_mailbox(path, runtime), self._open_children
         return Address(
             path,

@@ -12,6 +12,7 @@ import attrs
 from tinyagent_actors.supervision._child import Child
 
 _FEW: Final = 64
+_NEVER: Final = float("inf")
 
 
 @attrs.define(eq=False)
@@ -21,13 +22,14 @@ class ChildTimers:
     _heap: list[tuple[float, int, Child]] = attrs.field(factory=list, init=False)
     _order: Iterator[int] = attrs.field(factory=itertools.count, init=False)
     _armed: int = attrs.field(default=0, init=False)
-    earliest: float = attrs.field(default=float("inf"), init=False)
+    earliest: float = attrs.field(default=_NEVER, init=False)
     """No timer is due before; the one that would have been may have been taken away."""
 
     def arm(self, child: Child, when: float) -> None:
         """Set the timer of `child`, in place of the one it had. ``inf`` sets none."""
-        self.disarm(child)
-        if when != float("inf"):
+        if child.due is not None:
+            self.disarm(child)
+        if when != _NEVER:
             child.due = when
             self._armed += 1
             heapq.heappush(self._heap, (when, next(self._order), child))
@@ -46,7 +48,7 @@ class ChildTimers:
         """When the next timer is due; ``inf`` if there is none."""
         while self._heap and self._heap[0][2].due != self._heap[0][0]:
             heapq.heappop(self._heap)
-        self.earliest = self._heap[0][0] if self._heap else float("inf")
+        self.earliest = self._heap[0][0] if self._heap else _NEVER
         return self.earliest
 
     def take_due(self, now: float) -> Child | None:

@@ -54,7 +54,7 @@ class Children:
 
     def of(self, cell: Cell) -> Child | None:
         """Give the child whose present incarnation that is; None if it is an old one."""
-        child = self.at(cell.address)
+        child = self._by_name.get(cell.address.path.rpartition("/")[2])
         return child if child is not None and child.cell is cell else None
 
     def forget(self, child: Child) -> None:

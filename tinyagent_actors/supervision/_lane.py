@@ -53,22 +53,18 @@ class Lane:
     """What went wrong while somebody else served."""
 
     def post(self, order: Order) -> None:
-        """Put something on the lane; if the loop is parked, it is done when this returns."""
+        """Put something on the lane; if the loop is parked, it is done when this returns.
+
+        Parked means: no stop and no timer is due, there are only orders.
+        """
         mailbox = self.mailbox
         if self._is_serving:
             mailbox.control.append(order)
-        elif mailbox.reader is None:
+            return
+        if mailbox.reader is None:
             mailbox.post(order)
-        else:
-            mailbox.control.append(order)
-            self._serve_in_place()
-
-    def post_later(self, order: Order) -> None:
-        """Put something on the lane for the loop; for what is heard where nothing may be done, such as in the middle of a cancel."""
-        self.mailbox.post(order)
-
-    def _serve_in_place(self) -> None:
-        """Serve the lane while the loop is parked, which means: no stop and no timer is due, there are only orders."""
+            return
+        mailbox.control.append(order)
         self._is_serving = True
         try:
             self._machine.serve_orders()
@@ -77,9 +73,13 @@ class Lane:
         finally:
             self._is_serving = False
         if self._machine.is_done or self._defect is not None:
-            self.mailbox.wake()
-        else:
+            mailbox.wake()
+        elif self._timers.earliest < self._alarm:
             self._set_alarm()
+
+    def post_later(self, order: Order) -> None:
+        """Put something on the lane for the loop; for what is heard where nothing may be done, such as in the middle of a cancel."""
+        self.mailbox.post(order)
 
     def serve(self) -> None:
         """Do all there is to do now, as the loop."""

@@ -117,9 +117,12 @@ class SupervisorRef(ActorRef):
             ActorStoppedError: It is gone.
         """
         spec = to_child_spec(child)
-        if is_cancelled(trio.lowlevel.current_task()):
+        task = trio.lowlevel.current_task()
+        if is_cancelled(task):
             await trio.lowlevel.checkpoint_if_cancelled()
-        return await self._order(StartChild(spec, self._slot()))
+        address = self.address
+        slot = ReplySlot(address.path, caller_deadline(task), address.runtime.dead_letters)
+        return await self._order(StartChild(spec, slot))
 
     async def start_another(self, *args: Any, name: str | None = None, **kwargs: Any) -> Any:
         """Start a child made of the supervisor's `template` and wait until it has started; as `start_child`.

@@ -61,7 +61,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import attrs
 import trio
@@ -244,8 +244,14 @@ class Supervisor:
         """Do what the orders on the lane say, each with what follows from it."""
         control = self._lane.mailbox.control
         while control:
-            self._handle(control.popleft())
-            self._go_on()
+            order = control.popleft()
+            hear = _HEARS.get(type(order))
+            if (
+                hear is not None
+            ):  # else somebody has linked himself to this supervisor; only its children's ends are its affair
+                hear(self, order)
+            if self._agenda.progress != "done" or self._stopping is not None or self._queued:
+                self._go_on()
 
     def serve_all(self) -> None:
         """Do all there is to do now: a stop, timers, orders, and mail that a supervisor has no use for.
@@ -283,14 +289,6 @@ class Supervisor:
                 self._go_on()
         while self._queued and not self.is_busy:
             self._administration.carry_out(self._queued.popleft())
-
-    def _handle(self, order: Order) -> None:
-        hear = _HEARS.get(type(order))
-        if hear is not None:
-            hear(self, order)
-        elif isinstance(order, Mutation):
-            self._on_mutation(order)
-        # else somebody has linked himself to this supervisor; only its children's ends are its affair
 
     def _on_mutation(self, order: Mutation) -> None:
         if self._stopping is not None:
@@ -479,8 +477,9 @@ _HEARS: Final[dict[type[Order], Callable[[Supervisor, Any], None]]] = {
     OwnChildrenEnded: Supervisor._on_own_children_ended,  # noqa: SLF001
     EndChild: Supervisor._on_end_child,  # noqa: SLF001
     RollBack: Supervisor._on_roll_back,  # noqa: SLF001
+    **dict.fromkeys(get_args(Mutation), Supervisor._on_mutation),  # noqa: SLF001
 }
-"""What is done about what comes; where it is an order of a caller, `_on_mutation`."""
+"""What is done about what comes."""
 
 
 def abandon(cell: Cell) -> None:

@@ -1,14 +1,14 @@
 """assert_quiescent: nothing of a system is left.
 
-It does not ask the system's own books, which may be wrong: tasks are sought in Trio's tree of tasks, and what may hold
-somebody (a full mailbox, an open subscription) among the objects that live. Only threads, streams and processes are
-counted where they are entered when they will not end.
+It does not ask the system's own books, which may be wrong: tasks are sought in Trio's tree of tasks, and
+senders that wait for room in a mailbox by what those tasks stand at. Only subscriptions, and the threads, streams and processes
+that will not end, are counted where they are entered.
 """
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator
+from typing import Any
 
 import trio
 
@@ -41,13 +41,9 @@ def _is_below(path: str, top: str) -> bool:
 
 def _tasks(runtime: Runtime, top: str) -> Iterator[str]:
     """Name the tasks of actors, and those that work for an actor or the system outside of the nurseries of their caller."""
-    root, here = trio.lowlevel.current_root_task(), trio.lowlevel.current_task()
-    assert root is not None  # there is one as long as a task runs
+    here = trio.lowlevel.current_task()
     system_nursery = trio.lowlevel.spawn_system_task(_nothing, name="assert_quiescent").parent_nursery
-    waiting = [root]
-    while waiting:
-        task = waiting.pop()
-        waiting += [child for nursery in task.child_nurseries for child in nursery.child_tasks]
+    for task in _all_tasks():
         place = task.context.get(current_place)
         if task is here or place is None or place.runtime is not runtime:
             continue
@@ -62,11 +58,34 @@ async def _nothing() -> None:
     """Be a system task: the way to find their nursery."""
 
 
+def _all_tasks() -> Iterator[trio.lowlevel.Task]:
+    root = trio.lowlevel.current_root_task()
+    assert root is not None  # there is one as long as a task runs
+    waiting = [root]
+    while waiting:
+        task = waiting.pop()
+        waiting += [child for nursery in task.child_nurseries for child in nursery.child_tasks]
+        yield task
+
+
 def _senders(runtime: Runtime, top: str) -> Iterator[str]:
-    for found in gc.get_objects():
-        if type(found) is Mailbox and found.pacer is runtime.pacer and found.senders and _is_below(found.path, top):
-            names = ", ".join(sorted(repr(task.name) for task in found.senders))
-            yield f"senders that wait for room in the mailbox of {found.path}: {names}"
+    """Name those who wait for room in a mailbox, wherever they stand."""
+    for task in _all_tasks():
+        mailbox = _full_mailbox(task)
+        if mailbox is not None and mailbox.pacer is runtime.pacer and _is_below(mailbox.path, top):
+            yield f"a sender that waits for room in the mailbox of {mailbox.path}: {task.name!r}"
+
+
+def _full_mailbox(task: trio.lowlevel.Task) -> Mailbox | None:
+    """Give the mailbox at which a task waits for room: one of the coroutines that it stands in is `Mailbox.put`."""
+    coroutine: Any = task.coro
+    while coroutine is not None:
+        frame = getattr(coroutine, "cr_frame", None)
+        if frame is not None and frame.f_code is Mailbox.put.__code__:
+            mailbox: Mailbox = frame.f_locals["self"]
+            return mailbox
+        coroutine = getattr(coroutine, "cr_await", None)
+    return None
 
 
 def _others(system: System, top: str) -> Iterator[str]:
