@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         DeathPactError,
         EngineUnavailableError,
         ForeignError,
+        HookError,
         InvalidArgumentsError,
         MailboxFullError,
         MaxChildrenError,
@@ -83,7 +84,18 @@ if TYPE_CHECKING:
         conflate,
         handles,
     )
-    from tinyagent_actors.agents import Agent, AgentOptions, AgentRef, AgentSpec, AgentState, Limits
+    from tinyagent_actors.agents import (
+        Agent,
+        AgentOptions,
+        AgentRef,
+        AgentSpec,
+        AgentState,
+        Applied,
+        Limits,
+        Receipt,
+        Returned,
+        ThinkingBudgets,
+    )
     from tinyagent_actors.events import (
         ActorCrashedEvent,
         ActorRestartedEvent,
@@ -152,20 +164,20 @@ if TYPE_CHECKING:
     )
     from tinyagent_actors.supervision import PoolRef, SupervisorRef, pool, supervisor
     from tinyagent_actors.system import System, open_system, run
-    from tinyagent_actors.tools import AgentTool, Tool, ToolContext, tool
+    from tinyagent_actors.tools import AgentTool, Tool, ToolContext, ToolLoopControl, tool
 
 _NAMES = {
     "_errors": """ActorDefinitionError ActorDiedError ActorError ActorStoppedError AgentBusyError AlreadyPresentError
         AlreadyRegisteredError AlreadyStartedError AskCycleError CassetteError CassetteMissError CassetteUnusedError
         ChildNotFoundError ChildRunningError DeadlineExceededError
-        DeathPactError EngineUnavailableError ForeignError InvalidArgumentsError MailboxFullError MaxChildrenError NoMembersError
+        DeathPactError EngineUnavailableError ForeignError HookError InvalidArgumentsError MailboxFullError MaxChildrenError NoMembersError
         NotAnsweredError NotRegisteredError ProviderError RepeatedCallError RestartIntensityExceededError RunError SpecError
         StartFailedError StartTimeoutError StashFullError SubscriberTooSlowError SupervisionError SupervisorStoppingError
         SystemFailedError TinyAgentError ToolDefinitionError ToolError ToolTimeoutError TurnLimitError UnhandledMessageError
         ValueShapeError""",
     "actors": """Actor ActorContext ActorRef Backoff CancelCause ChildSpec Down Exit Ignore KeySticky LeastMailbox Leftovers LinkExit
         Monitor PipedFailure PipedValue Publication ReceiveTimeout ReplySlot RoundRobin Timer Via block conflate handles""",
-    "agents": "Agent AgentOptions AgentRef AgentSpec AgentState Limits",
+    "agents": "Agent AgentOptions AgentRef AgentSpec AgentState Applied Limits Receipt Returned ThinkingBudgets",
     "events": """ActorCrashedEvent ActorRestartScheduledEvent ActorRestartedEvent ActorStartedEvent ActorStoppedEvent AgentEndEvent AgentStartEvent
         DeadLetterEvent Event Gap LoopBlockedEvent MessageEndEvent MessageStartEvent MessageUpdateEvent
         ModelCallFellBackEvent ModelCallGrantedEvent ModelCallQueuedEvent ModelCallRetriedEvent ProviderLimitChangedEvent
@@ -178,7 +190,7 @@ _NAMES = {
         create_proxy_stream open_stream stream_alchemy_openai_completions stream_openrouter stream_proxy""",
     "supervision": "PoolRef SupervisorRef pool supervisor",
     "system": "System open_system run",
-    "tools": "AgentTool Tool ToolContext tool",
+    "tools": "AgentTool Tool ToolContext ToolLoopControl tool",
 }
 _HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}
 
@@ -208,6 +220,7 @@ __all__ = [
     "AlreadyPresentError",
     "AlreadyRegisteredError",
     "AlreadyStartedError",
+    "Applied",
     "AskCycleError",
     "AssistantMessage",
     "Backoff",
@@ -230,6 +243,7 @@ __all__ = [
     "Exit",
     "ForeignError",
     "Gap",
+    "HookError",
     "Ignore",
     "ImageContent",
     "InvalidArgumentsError",
@@ -265,10 +279,12 @@ __all__ = [
     "ProviderResumedEvent",
     "ProxyStreamOptions",
     "Publication",
+    "Receipt",
     "ReceiveTimeout",
     "RepeatedCallError",
     "ReplySlot",
     "RestartIntensityExceededError",
+    "Returned",
     "RoundRobin",
     "RunError",
     "SimpleStreamOptions",
@@ -289,6 +305,7 @@ __all__ = [
     "SystemStoppedEvent",
     "TextContent",
     "TextDelta",
+    "ThinkingBudgets",
     "ThinkingContent",
     "ThinkingDelta",
     "Timeouts",
@@ -304,6 +321,7 @@ __all__ = [
     "ToolExecutionEndEvent",
     "ToolExecutionStartEvent",
     "ToolExecutionUpdateEvent",
+    "ToolLoopControl",
     "ToolResultMessage",
     "ToolTimeoutError",
     "Transport",

@@ -45,6 +45,7 @@
         ├── AgentBusyError         a run is going on
         ├── BudgetExceededError    the lease is spent
         ├── DeadlineExceededError  a deadline ended the run; `deadline` names which
+        ├── HookError              a hook of yours raised; `hook` names it
         ├── RepeatedCallError      the model repeats itself
         └── TurnLimitError         too many turns
 
@@ -88,6 +89,7 @@ from tinyagent_actors._errors._run import (
     AgentBusyError,
     BudgetExceededError,
     DeadlineExceededError,
+    HookError,
     InvalidArgumentsError,
     RepeatedCallError,
     RunError,
@@ -129,6 +131,7 @@ __all__ = [
     "EngineUnavailableError",
     "ErrorKind",
     "ForeignError",
+    "HookError",
     "InvalidArgumentsError",
     "LogFileError",
     "MailboxFullError",

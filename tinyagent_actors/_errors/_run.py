@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import attrs
 
-from tinyagent_actors._errors._root import TinyAgentError
+from tinyagent_actors._errors._root import RestartPolicy, TinyAgentError, name_cause
 
 
 class ToolError(TinyAgentError):
@@ -56,7 +57,7 @@ class ToolTimeoutError(ToolError):
 class RunError(TinyAgentError):
     """A run was ended by a limit, or could not be begun."""
 
-    restart_policy = "never"
+    restart_policy: ClassVar[RestartPolicy] = "never"
 
 
 @attrs.define(slots=False, eq=False)
@@ -91,6 +92,21 @@ class DeadlineExceededError(RunError):
     def __str__(self) -> str:
         whose = f" of {self.path}" if self.path else ""
         return f"the {self.deadline} deadline{whose} has passed"
+
+
+@attrs.define(slots=False, eq=False)
+class HookError(RunError):
+    """A hook of the application around model or turn raised; the run ended with it. `__cause__` is the exception itself."""
+
+    restart_policy: ClassVar[RestartPolicy] = "default"
+
+    hook: str
+    """Its name, as the options have it."""
+    cause: TinyAgentError
+    """What it raised."""
+
+    def __str__(self) -> str:
+        return f"the hook {self.hook} raised: {name_cause(self.cause)}"
 
 
 @attrs.define(slots=False, eq=False)

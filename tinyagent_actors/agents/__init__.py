@@ -1,12 +1,16 @@
 """Agents: runs of turns, agents as actors, and the seed's `Agent`."""
 
-from tinyagent_actors.agents._agent import Agent, AgentOptions, AgentState
+from tinyagent_actors.agents._agent import Agent
 from tinyagent_actors.agents._agent_actor import run_agent_actor
+from tinyagent_actors.agents._agent_options import AgentOptions, AgentState
 from tinyagent_actors.agents._agent_ref import AgentRef, RunEvents
 from tinyagent_actors.agents._agent_spec import AgentSpec
+from tinyagent_actors.agents._hooks import Hooks
 from tinyagent_actors.agents._limits import Limits
 from tinyagent_actors.agents._model_call import ModelCall, ModelStream
+from tinyagent_actors.agents._receipt import Applied, Receipt, Returned
 from tinyagent_actors.agents._run import Run, RunConfig
+from tinyagent_actors.agents._thinking_budgets import ThinkingBudgets
 
 __all__ = [
     "Agent",
@@ -14,11 +18,16 @@ __all__ = [
     "AgentRef",
     "AgentSpec",
     "AgentState",
+    "Applied",
+    "Hooks",
     "Limits",
     "ModelCall",
     "ModelStream",
+    "Receipt",
+    "Returned",
     "Run",
     "RunConfig",
     "RunEvents",
+    "ThinkingBudgets",
     "run_agent_actor",
 ]

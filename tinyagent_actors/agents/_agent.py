@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final, TypeAlias
+from typing import Any
 
 import attrs
 import trio
 
-from tinyagent_actors._errors import AgentBusyError, SpecError
+from tinyagent_actors._errors import AgentBusyError, MailboxFullError, SpecError
 from tinyagent_actors.actors import CancelCause, EventBus, Runtime, current_runtime
+from tinyagent_actors.agents._agent_options import AgentOptions, AgentState, to_model_like
 from tinyagent_actors.agents._event_readers import Texts, UntilEnd
-from tinyagent_actors.agents._limits import Limits
+from tinyagent_actors.agents._hooks import Hooks, run_hook
 from tinyagent_actors.agents._listener import Listener, serve_listeners
+from tinyagent_actors.agents._message_queue import CAPACITY, MessageQueue
 from tinyagent_actors.agents._model_call import ModelCall
-from tinyagent_actors.agents._run import MessageQueue, Run, RunConfig
-from tinyagent_actors.agents._seed_call import SeedCall, StreamFn
+from tinyagent_actors.agents._receipt import Receipt
+from tinyagent_actors.agents._run import Run, RunConfig
+from tinyagent_actors.agents._seed_call import SeedCall
 from tinyagent_actors.agents._stream_call import ProviderCall, with_retries
+from tinyagent_actors.agents._thinking_budgets import ThinkingBudgets
 from tinyagent_actors.agents._transcript import to_messages
 from tinyagent_actors.events import Event, Gap
 from tinyagent_actors.messages import (
@@ -27,55 +31,9 @@ from tinyagent_actors.messages import (
     Model,
     ThinkingLevel,
     UserMessage,
-    to_model,
 )
-from tinyagent_actors.providers import SimpleStreamOptions, StreamOptions, stream_openrouter
+from tinyagent_actors.providers import SimpleStreamOptions, stream_openrouter
 from tinyagent_actors.tools import Tool, to_tools
-
-QUEUE_MODES: Final = ("one-at-a-time", "all")
-GetApiKey: TypeAlias = Callable[[str], "str | Awaitable[str | None] | None"]
-ConvertToLlm: TypeAlias = Callable[[tuple[Message, ...]], Iterable[Message]]
-
-
-def _check_mode(_: object, field: attrs.Attribute[Any], value: object) -> None:
-    if value not in QUEUE_MODES:
-        raise SpecError(field.name, f"must be one of {', '.join(QUEUE_MODES)}, is {value!r}")
-
-
-@attrs.frozen
-class AgentState:
-    """What an `Agent` holds, as it stands now."""
-
-    system_prompt: str = ""
-    model: Model | None = attrs.field(default=None, converter=attrs.converters.optional(to_model))
-    thinking_level: ThinkingLevel = "off"
-    tools: tuple[Tool, ...] = ()
-    messages: tuple[Message, ...] = ()
-    is_streaming: bool = False
-    error: str | None = None
-    """What ended the latest run, if something did."""
-
-
-@attrs.frozen
-class AgentOptions:
-    """How an `Agent` is made. Every field has a default."""
-
-    initial_state: AgentState | None = None
-    stream_fn: StreamFn | None = None
-    """Who is asked. None: `open_stream` with `stream_options`."""
-    session_id: str | None = None
-    steering_mode: str = attrs.field(default="one-at-a-time", validator=_check_mode)
-    follow_up_mode: str = attrs.field(default="one-at-a-time", validator=_check_mode)
-    convert_to_llm: ConvertToLlm | None = None
-    """Turns the transcript into what the model sees. None: messages of custom roles are left out."""
-    get_api_key: GetApiKey | None = None
-    """Asked before each request, with the provider's name."""
-    enable_prompt_caching: bool = False
-    """Whether what the provider has read is marked for its cache; see `StreamOptions.enable_prompt_caching`. A `stream_fn` of
-    your own sees to that itself."""
-    stream_options: StreamOptions = attrs.field(factory=StreamOptions)
-    """How the model is called. Where its `retries` are 0, a call has 4; a stream function of your own has none."""
-    limits: Limits = attrs.field(factory=Limits)
 
 
 @attrs.define(eq=False)
@@ -133,17 +91,23 @@ class Agent:
         """The name of this conversation."""
         return self._options.session_id
 
+    @property
+    def thinking_budgets(self) -> ThinkingBudgets | None:
+        """How many tokens the model may think and answer with, where that was said."""
+        return self._options.thinking_budgets
+
     def set_system_prompt(self, text: str) -> None:
         """Set the system prompt of the next runs."""
         self._system_prompt = text
 
-    def set_model(self, model: Model | Sequence[Model]) -> None:
+    def set_model(self, model: Model | Mapping[str, Any] | Sequence[Model]) -> None:
         """Set the model of the next runs; of several, each is asked where the one before it did not answer.
 
         Raises:
             SpecError: It is no model.
+            ValueShapeError: It is no dict shape of one.
         """
-        self._model = to_model(model)
+        self._model = to_model_like(model)
 
     def set_thinking_level(self, level: ThinkingLevel) -> None:
         """Set how much the model thinks.
@@ -161,7 +125,7 @@ class Agent:
 
     def set_steering_mode(self, mode: str) -> None:
         """Set how many steering messages enter at once: `one-at-a-time` or `all`."""
-        self._steering.mode = _mode("mode", mode)
+        self._steering.mode = mode
 
     def get_steering_mode(self) -> str:
         """Give how many steering messages enter at once."""
@@ -169,7 +133,7 @@ class Agent:
 
     def set_follow_up_mode(self, mode: str) -> None:
         """Set how many follow-ups enter at once: `one-at-a-time` or `all`."""
-        self._follow_ups.mode = _mode("mode", mode)
+        self._follow_ups.mode = mode
 
     def get_follow_up_mode(self) -> str:
         """Give how many follow-ups enter at once."""
@@ -189,28 +153,33 @@ class Agent:
         """Empty the transcript. Raises `AgentBusyError` during a run."""
         self.replace_messages(())
 
-    def steer(self, message: object) -> None:
-        """Have a message enter the run at its next request."""
-        for steering in to_messages(message):
-            self._steering.add(steering)
+    def steer(self, message: object) -> Receipt:
+        """Have a message enter the run at its next request; without one, the next run's first.
 
-    def follow_up(self, message: object) -> None:
-        """Have a message enter when the agent would stop."""
-        for following in to_messages(message):
-            self._follow_ups.add(following)
+        Returns:
+            What will say in which turn it entered; it may be ignored.
+
+        Raises:
+            MailboxFullError: 64 are pending.
+        """
+        return _added(self._steering, message)
+
+    def follow_up(self, message: object) -> Receipt:
+        """Have a message enter when the agent would stop; as `steer`."""
+        return _added(self._follow_ups, message)
 
     def clear_steering_queue(self) -> None:
-        """Forget what was steered and has not entered."""
-        self._steering.clear()
+        """Give back what was steered and has not entered."""
+        self._steering.give_back("cleared")
 
     def clear_follow_up_queue(self) -> None:
-        """Forget the follow-ups that have not entered."""
-        self._follow_ups.clear()
+        """Give back the follow-ups that have not entered."""
+        self._follow_ups.give_back("cleared")
 
     def clear_all_queues(self) -> None:
-        """Forget both."""
-        self._steering.clear()
-        self._follow_ups.clear()
+        """Give back both."""
+        self.clear_steering_queue()
+        self.clear_follow_up_queue()
 
     def reset(self) -> None:
         """Empty transcript and queues; model, tools and system prompt stay. Raises `AgentBusyError` during a run."""
@@ -363,7 +332,7 @@ class Agent:
             tools={tool.name: tool for tool in self._tools},
             definitions=tuple(tool.definition for tool in self._tools),
             limits=self._options.limits,
-            to_llm=self._to_llm,
+            hooks=Hooks.of(self._options),
         )
         runtime = Runtime("agent", self._bus, shared.leftovers)
         return Run(self._runs, runtime, "/", config, self._messages, self._steering, self._follow_ups)
@@ -371,6 +340,8 @@ class Agent:
     def _model_call(self) -> ModelCall:
         options = self._options
         stream_options = with_retries(options.stream_options, None)
+        if options.thinking_budgets is not None:
+            stream_options = options.thinking_budgets.apply_to(stream_options)
         if options.get_api_key is not None:
             stream_options = attrs.evolve(stream_options, api_key=options.get_api_key)
         if options.enable_prompt_caching:
@@ -382,14 +353,12 @@ class Agent:
         return SeedCall(options.stream_fn, self._simple_options)
 
     async def _simple_options(self, model: Model) -> SimpleStreamOptions:
-        key = self._options.get_api_key and self._options.get_api_key(model.provider)
-        if isinstance(key, Awaitable):
-            key = await key
-        return SimpleStreamOptions(api_key=key)
-
-    def _to_llm(self, messages: tuple[Message, ...]) -> tuple[Message, ...]:
-        convert = self._options.convert_to_llm
-        return messages if convert is None else tuple(convert(messages))
+        options = self._options
+        key = (
+            None if options.get_api_key is None else await run_hook("get_api_key", options.get_api_key, model.provider)
+        )
+        budgets = options.thinking_budgets
+        return SimpleStreamOptions(api_key=key, max_tokens=None if budgets is None else budgets.max_tokens)
 
     def _need_model(self) -> Model:
         if self._model is None:
@@ -401,10 +370,11 @@ class Agent:
             raise AgentBusyError("the agent")
 
 
-def _mode(field: str, value: str) -> str:
-    if value not in QUEUE_MODES:
-        raise SpecError(field, f"must be one of {', '.join(QUEUE_MODES)}, is {value!r}")
-    return value
+def _added(queue: MessageQueue, message: object) -> Receipt:
+    receipt = queue.add(to_messages(message))
+    if receipt.outcome is not None:
+        raise MailboxFullError("/", CAPACITY)
+    return receipt
 
 
 def _with_images(

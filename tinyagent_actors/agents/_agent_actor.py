@@ -4,6 +4,11 @@ The mailbox task pulls one prompt at a time, so that work waits in the bounded m
 reads the control lane only. An ask's answer is the run's; a run that was asked for gives its outcome to the asker and
 the agent lives, a run that was told ends the agent if it ended in an error, and supervision decides. An asker that
 goes away cancels its run. A stop is an interrupt of the run, so that neither a hanging model nor a hanging tool holds it.
+
+Steering and follow-ups go past the mailbox: a ref puts them straight into the incarnation's own bounded queues, so that work never
+keeps them waiting, a full queue is told at once, and none can lie unread in a lane that a restart empties. Each has a receipt with one
+outcome. The run takes them where it may (before a request; where it would stop) and settles them as it appends them, in one step, so
+that no cancel comes between. What is left in the queues when the run is over, or the incarnation, is given back there and then.
 """
 
 from __future__ import annotations
@@ -13,7 +18,9 @@ import trio
 
 from tinyagent_actors._errors import TinyAgentError, ValueShapeError
 from tinyagent_actors.actors import ActorContext, CancelCause, ReplySlot
+from tinyagent_actors.agents._message_queue import MessageQueue
 from tinyagent_actors.agents._prompt import Interrupt, Prompt, RunOver
+from tinyagent_actors.agents._receipt import Receipt, returned
 from tinyagent_actors.agents._run import Run, RunConfig
 from tinyagent_actors.agents._transcript import to_messages
 from tinyagent_actors.messages import Message
@@ -28,17 +35,48 @@ class AgentActor:
     transcript: list[Message] = attrs.field(factory=list, init=False, repr=False)
     run: Run | None = attrs.field(default=None, init=False)
     """The run that goes on."""
+    _steering: MessageQueue = attrs.field(init=False, repr=False)
+    _follow_ups: MessageQueue = attrs.field(init=False, repr=False)
+    _is_over: bool = attrs.field(default=False, init=False)
     _runs: int = attrs.field(default=0, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._steering = MessageQueue(self._config.steering_mode)
+        self._follow_ups = MessageQueue(self._config.follow_up_mode)
+
+    def steer(self, messages: tuple[Message, ...]) -> Receipt:
+        """Have messages enter the run at its next request; if a prompt lies unread, that of the run to come."""
+        return self._add(self._steering, messages)
+
+    def follow_up(self, messages: tuple[Message, ...]) -> Receipt:
+        """Have messages enter the run where it would stop; if a prompt lies unread, the run to come."""
+        return self._add(self._follow_ups, messages)
+
+    def _add(self, queue: MessageQueue, messages: tuple[Message, ...]) -> Receipt:
+        mailbox = self._context.cell.address.mailbox
+        has_run = self.run is not None or self._context.in_hand is not None or mailbox.work
+        if has_run and not self._is_over:
+            return queue.add(messages)
+        return returned(messages, "idle")
+
+    def _give_back(self, reason: str) -> None:
+        self._steering.give_back(reason)
+        self._follow_ups.give_back(reason)
 
     async def serve(self) -> None:
         """Serve the mailbox until the agent is stopped or a run that was told fails."""
         self._context.cell.address.body = self
-        async with trio.open_nursery() as nursery:
-            async for message in self._context.messages():
-                if isinstance(message, Interrupt):
-                    _answer(message, ended=False)
-                elif not isinstance(message, RunOver):
-                    await self._serve_prompt(message, nursery)
+        try:
+            async with trio.open_nursery() as nursery:
+                async for message in self._context.messages():
+                    if isinstance(message, Interrupt):
+                        self._give_back("interrupted")
+                        _answer(message, ended=False)
+                    elif not isinstance(message, RunOver):
+                        await self._serve_prompt(message, nursery)
+        finally:
+            self._is_over = True
+            self._give_back("interrupted")
 
     async def _serve_prompt(self, message: object, nursery: trio.Nursery) -> None:
         slot = self._context.take_reply()
@@ -52,6 +90,8 @@ class AgentActor:
             self._context.path,
             self._config,
             self.transcript,
+            self._steering,
+            self._follow_ups,
             cause=self._context.cell.event,
         )
         prompt.run = run.number
@@ -63,6 +103,7 @@ class AgentActor:
             await self._follow(run)
         finally:
             prompt.over.set()
+        self._give_back("ended" if run.interrupted is None else "interrupted")
         self.run = None
         self._context.cell.event = run.cause
         _hand_over(run, slot)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import attrs
@@ -10,10 +10,12 @@ import trio
 
 from tinyagent_actors._errors import ActorStoppedError
 from tinyagent_actors.actors import ActorRef, Policy, Subscription, current_cell
+from tinyagent_actors.agents._agent_actor import AgentActor
 from tinyagent_actors.agents._prompt import Interrupt, Prompt
+from tinyagent_actors.agents._receipt import Receipt, returned
 from tinyagent_actors.agents._transcript import to_messages
 from tinyagent_actors.events import AgentEndEvent, Event, Gap
-from tinyagent_actors.messages import AssistantMessage
+from tinyagent_actors.messages import AssistantMessage, Message
 
 
 class AgentRef(ActorRef):
@@ -69,6 +71,30 @@ class AgentRef(ActorRef):
                     await asking.ended.wait()
                     if prompt.run is not None:
                         await prompt.over.wait()
+
+    def steer(self, message: object) -> Receipt:
+        """Have a message enter the present run at its next request, past everything that is queued. Does not wait.
+
+        Without a run it waits for the one to come, if a prompt lies unread.
+
+        Returns:
+            What will say in which turn it entered, or why it did not; at most 64 may be pending.
+
+        Raises:
+            ValueShapeError: It is no message.
+        """
+        return self._hand_in(AgentActor.steer, message)
+
+    def follow_up(self, message: object) -> Receipt:
+        """Have a message enter the present run where it would stop; else as `steer`."""
+        return self._hand_in(AgentActor.follow_up, message)
+
+    def _hand_in(self, hand_in: Callable[[AgentActor, tuple[Message, ...]], Receipt], message: object) -> Receipt:
+        messages = to_messages(message)
+        if self.address.is_gone:
+            return returned(messages, "gone")
+        agent = self.address.body
+        return hand_in(agent, messages) if isinstance(agent, AgentActor) else returned(messages, "idle")
 
     async def interrupt(self, why: str = "interrupt()") -> bool:
         """End the agent's present run, not the agent; queued prompts stay. The partial answer is kept.

@@ -10,13 +10,17 @@ import attrs
 from tinyagent_actors._errors import SpecError
 from tinyagent_actors.actors import Backoff, ChildSpec, RestartType, Shutdown, check_name
 from tinyagent_actors.agents._agent_actor import run_agent_actor
+from tinyagent_actors.agents._agent_options import GetApiKey
 from tinyagent_actors.agents._agent_ref import AgentRef
+from tinyagent_actors.agents._hooks import ConvertToLlm, Hooks, ShouldStopAfterTurn, TransformContext, check_hook
 from tinyagent_actors.agents._limits import Limits
+from tinyagent_actors.agents._message_queue import check_mode
 from tinyagent_actors.agents._run import RunConfig
 from tinyagent_actors.agents._stream_call import ProviderCall, with_retries
+from tinyagent_actors.agents._thinking_budgets import ThinkingBudgets, to_thinking_budgets
 from tinyagent_actors.messages import Model, to_model
 from tinyagent_actors.providers import StreamOptions
-from tinyagent_actors.tools import Tool, to_tools
+from tinyagent_actors.tools import AfterToolCall, BeforeToolCall, Tool, to_tools
 
 DEFAULT_SHUTDOWN: Final = 10.0
 """Seconds an agent gets to end its run: longer than the cleanup grace of a tool (5 s)."""
@@ -57,6 +61,17 @@ class AgentSpec:
     retries: int | None = attrs.field(default=None, validator=attrs.validators.optional(_check_retries), kw_only=True)
     """Further attempts at a model call, before its first content. None: `options.retries`, or 4 where that is 0."""
     limits: Limits = attrs.field(factory=Limits, kw_only=True)
+    transform_context: TransformContext | None = attrs.field(default=None, validator=check_hook, kw_only=True)
+    """The hooks are those of `AgentOptions`."""
+    convert_to_llm: ConvertToLlm | None = attrs.field(default=None, validator=check_hook, kw_only=True)
+    before_tool_call: BeforeToolCall | None = attrs.field(default=None, validator=check_hook, kw_only=True)
+    after_tool_call: AfterToolCall | None = attrs.field(default=None, validator=check_hook, kw_only=True)
+    should_stop_after_turn: ShouldStopAfterTurn | None = attrs.field(default=None, validator=check_hook, kw_only=True)
+    get_api_key: GetApiKey | None = attrs.field(default=None, validator=check_hook, kw_only=True)
+    """Asked before each request, with the provider's name; wins over `options.api_key`."""
+    thinking_budgets: ThinkingBudgets | None = attrs.field(default=None, converter=to_thinking_budgets, kw_only=True)
+    steering_mode: str = attrs.field(default="one-at-a-time", validator=check_mode, kw_only=True)
+    follow_up_mode: str = attrs.field(default="one-at-a-time", validator=check_mode, kw_only=True)
     restart: RestartType = attrs.field(default="permanent", kw_only=True)
     """An agent that is restarted starts fresh: with an empty transcript."""
     shutdown: Shutdown = attrs.field(default=DEFAULT_SHUTDOWN, kw_only=True)
@@ -70,11 +85,14 @@ class AgentSpec:
         """Give the spec of the actor that this agent is."""
         config = RunConfig(
             model=self.model,
-            call=ProviderCall(with_retries(self.options, self.retries)),
+            call=ProviderCall(self._stream_options()),
             system_prompt=self.system_prompt,
             tools={tool.name: tool for tool in self.tools},
             definitions=tuple(tool.definition for tool in self.tools),
             limits=self.limits,
+            hooks=Hooks.of(self),
+            steering_mode=self.steering_mode,
+            follow_up_mode=self.follow_up_mode,
         )
         return ChildSpec(
             self.name,
@@ -87,3 +105,9 @@ class AgentSpec:
             backoff=self.backoff,
             ref_type=AgentRef,
         )
+
+    def _stream_options(self) -> StreamOptions:
+        options = with_retries(self.options, self.retries)
+        if self.thinking_budgets is not None:
+            options = self.thinking_budgets.apply_to(options)
+        return options if self.get_api_key is None else attrs.evolve(options, api_key=self.get_api_key)

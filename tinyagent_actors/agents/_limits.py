@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 import attrs
-import orjson
 
 from tinyagent_actors._errors import SpecError
-from tinyagent_actors.messages import ToolCall
+from tinyagent_actors.agents._transcript import arguments_as_bytes
+from tinyagent_actors.messages import InvalidToolCall, ToolCall
 
 DEFAULT_TURNS: Final = 50
 WARN_AT: Final = 3
@@ -44,9 +44,9 @@ class RepeatGuard:
     _last: tuple[str, bytes] | None = attrs.field(default=None, init=False)
     _count: int = attrs.field(default=0, init=False)
 
-    def count(self, call: ToolCall) -> int:
+    def count(self, call: ToolCall | InvalidToolCall) -> int:
         """Enter a call; how many in a row it makes."""
-        key = (call.name, orjson.dumps(call.arguments, option=orjson.OPT_SORT_KEYS, default=repr))
+        key = (call.name, arguments_as_bytes(call))
         self._count = self._count + 1 if key == self._last else 1
         self._last = key
         return self._count

@@ -12,17 +12,20 @@ told under cancellation too.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Mapping
-from typing import Any
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 import attrs
 import trio
 
 from tinyagent_actors._errors import RepeatedCallError, TinyAgentError, TurnLimitError
 from tinyagent_actors.actors import CancelCause, Runtime, as_fact
+from tinyagent_actors.agents._hooks import Hooks
 from tinyagent_actors.agents._limits import Limits, RepeatGuard
+from tinyagent_actors.agents._message_queue import MessageQueue
 from tinyagent_actors.agents._model_call import ModelCall
+from tinyagent_actors.agents._receipt import Applied
 from tinyagent_actors.agents._transcript import (
     aborted,
     calls_of,
@@ -55,6 +58,8 @@ from tinyagent_actors.messages import (
 )
 from tinyagent_actors.tools import CallBatch, Tool
 
+_REPEATED: Final = "not run: the same call came too often in a row; the run ends"
+
 
 @attrs.frozen
 class RunConfig:
@@ -66,36 +71,9 @@ class RunConfig:
     tools: Mapping[str, Tool] = attrs.field(factory=dict)
     definitions: tuple[ToolDefinition, ...] = ()
     limits: Limits = attrs.field(factory=Limits)
-    to_llm: Callable[[tuple[Message, ...]], tuple[Message, ...]] | None = None
-    """Turns the transcript into what the model sees; None: custom messages are left out by the provider."""
-
-
-@attrs.define(eq=False)
-class MessageQueue:
-    """Messages that wait to enter a run: steering, or follow-ups."""
-
-    mode: str = "one-at-a-time"
-    """`one-at-a-time` or `all`: how many enter at once."""
-    _messages: deque[Message] = attrs.field(factory=deque, init=False)
-
-    def add(self, message: Message) -> None:
-        """Put a message at the end."""
-        self._messages.append(message)
-
-    def clear(self) -> None:
-        """Forget them all."""
-        self._messages.clear()
-
-    def take(self) -> tuple[Message, ...]:
-        """Take what enters now."""
-        if self.mode == "all":
-            taken = tuple(self._messages)
-            self._messages.clear()
-            return taken
-        return (self._messages.popleft(),) if self._messages else ()
-
-    def __len__(self) -> int:
-        return len(self._messages)
+    hooks: Hooks = attrs.field(factory=Hooks)
+    steering_mode: str = "one-at-a-time"
+    follow_up_mode: str = "one-at-a-time"
 
 
 @attrs.define(eq=False)
@@ -163,24 +141,29 @@ class Run:
 
     async def loop(self, prompt: tuple[Message, ...]) -> None:
         """Turn after turn, until the model stops, a limit is reached, or its provider fails."""
-        entering = prompt
+        wants_more = False
         while True:
-            entering += self.steering.take()
-            self._begin_turn()
-            for message in entering:
-                self._append(message)
+            self._begin_turn()  # first, so that where the limit ends the run nothing was taken out of a queue
+            self._enter(prompt, follow_up=wants_more)
+            prompt = ()
             answer = await self._ask_model()
             if answer.stop_reason in ("error", "aborted"):
                 self._end_turn(answer, results_for_open_calls(answer, "the answer broke off"))
                 return
-            terminate = await self._use_tools(answer)
-            if terminate:
+            if await self._use_tools(answer):
                 return
-            entering = ()
-            if not any(calls_of(answer)) and not self.steering:
-                entering = self.follow_ups.take()
-                if not entering:
-                    return
+            wants_more = not any(calls_of(answer)) and not self.steering
+            if wants_more and not self.follow_ups:
+                return
+
+    def _enter(self, prompt: tuple[Message, ...], *, follow_up: bool) -> None:
+        """Append what enters before the next request, and settle the receipts."""
+        for message in prompt:
+            self._append(message)
+        for receipt in self.steering.take() + (self.follow_ups.take() if follow_up else ()):
+            for message in receipt.messages:
+                self._append(message)
+            receipt.settle(Applied(self.turn, self.number))
 
     def _begin_turn(self) -> None:
         limit = self.config.limits.turns
@@ -195,14 +178,13 @@ class Run:
         self.publish(MessageEndEvent, message=message)
 
     async def _ask_model(self) -> AssistantMessage:
-        """Stream one answer. Cancelled: what came is appended, with a result for each of its calls, before that passes on."""
+        """Stream one answer. Cancelled, or failed in a hook: what came is appended, with a result for each of its calls, first."""
         config = self.config
-        messages = tuple(self.transcript) if config.to_llm is None else config.to_llm(tuple(self.transcript))
         base = _nothing_yet(config.model)
         log: list[StreamEvent] = []
         self.publish(MessageStartEvent, message=base)
         try:
-            context = Context(config.system_prompt, messages, config.definitions)
+            context = Context(config.system_prompt, await config.hooks.shown(self.transcript), config.definitions)
             async with config.call(config.model, context, self.publish) as stream:
                 while events := await stream.next_events():
                     if not log and stream.model is not None:
@@ -210,9 +192,11 @@ class Run:
                     log += events
                     await self._tell_progress(log, len(events), base)
                 return await stream.result()
-        except trio.Cancelled:
+        except BaseException as broken:
             partial = aborted(Partial(log, len(log), base))
-            why = self.interrupted.why if self.interrupted else "the run was cancelled"
+            why = "the answer broke off"
+            if isinstance(broken, trio.Cancelled):
+                why = self.interrupted.why if self.interrupted else "the run was cancelled"
             self._end_turn(partial, results_for_open_calls(partial, why))
             raise
 
@@ -228,58 +212,45 @@ class Run:
         await bus.make_room(self.path)
 
     async def _use_tools(self, answer: AssistantMessage) -> bool:
-        """Run the calls of an answer, append it with their results; whether a tool wants the run to end."""
+        """Run the calls of an answer, append it with their results; whether a tool or a hook wants the run to end."""
         calls = runnable_calls(answer)
-        if not calls:
-            self._end_turn(answer, ())
-            return False
-        warned, refused = self._guard(answer)
+        times = self._count_repeats(calls)
+        limit = self.config.limits.refuse_at or math.inf
+        running = next((place for place, count in enumerate(times) if count >= limit), len(calls))
         batch = CallBatch(
-            tuple(call for call in calls if call not in refused),
+            calls[:running],
             self.config.tools,
             runtime=self.runtime,
             path=self.path,
             run=self.number,
             turn=self.turn,
             cause=self.cause,
+            hooks=self.config.hooks.around_calls(),
         )
+        results: tuple[ToolResultMessage, ...] = ()
         try:
-            await batch.wait()
+            if calls:
+                await batch.wait()
         finally:
-            self._end_turn(answer, self._in_order(calls, batch.results(), warned, refused))
-        if refused:
-            raise RepeatedCallError(refused[0].name, self.config.limits.refuse_at or 0)
-        return batch.terminate
+            results = (
+                *self._warned(batch.results(), times),
+                *(result_for(call, _REPEATED) for call in calls[running:]),
+            )
+            self._end_turn(answer, results)
+        if running < len(calls):
+            raise RepeatedCallError(calls[running].name, times[running])
+        context = Context(self.config.system_prompt, tuple(self.transcript), self.config.definitions)
+        new = tuple(self.transcript[self._begun_at :])
+        return batch.terminate or await self.config.hooks.stop_after(answer, results, context, new)
 
-    def _guard(self, answer: AssistantMessage) -> tuple[dict[str, int], list[ToolCall | InvalidToolCall]]:
-        """Give the calls that get a warning, with how often they came, and those that do not run any more."""
-        limits = self.config.limits
-        warned: dict[str, int] = {}
-        refused: list[ToolCall | InvalidToolCall] = []
-        for call in answer.tool_calls:
-            times = self._repeats.count(call)
-            if refused or (limits.refuse_at is not None and times >= limits.refuse_at):
-                refused.append(call)
-            elif limits.warn_at is not None and times >= limits.warn_at:
-                warned[call.id] = times
-        return warned, refused
+    def _count_repeats(self, calls: tuple[ToolCall | InvalidToolCall, ...]) -> list[int]:
+        """Give for each call how many identical ones in a row it makes, over the turns."""
+        return [self._repeats.count(call) for call in calls]
 
-    def _in_order(
-        self,
-        calls: tuple[ToolCall | InvalidToolCall, ...],
-        results: tuple[ToolResultMessage, ...],
-        warned: dict[str, int],
-        refused: list[ToolCall | InvalidToolCall],
-    ) -> tuple[ToolResultMessage, ...]:
-        ran = iter(results)
-        ordered = []
-        for call in calls:
-            if call in refused:
-                ordered.append(result_for(call, "not run: the same call came too often in a row; the run ends"))
-            else:
-                result = next(ran)
-                ordered.append(_with_warning(result, warned[call.id]) if call.id in warned else result)
-        return tuple(ordered)
+    def _warned(self, results: tuple[ToolResultMessage, ...], times: list[int]) -> Iterator[ToolResultMessage]:
+        limit = self.config.limits.warn_at or math.inf
+        for result, count in zip(results, times, strict=False):  # those that are refused have no result yet
+            yield _with_warning(result, count) if count >= limit else result
 
     def _end_turn(self, answer: AssistantMessage, results: tuple[ToolResultMessage, ...]) -> None:
         """Append an answer together with its results: the one place where either enters the transcript."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, get_args
 
 import attrs
 import orjson
 
-from tinyagent_actors.events import Partial
+from tinyagent_actors.events import Partial, structure_message
 from tinyagent_actors.messages import (
     AssistantMessage,
+    Content,
+    CustomMessage,
     InvalidToolCall,
     Message,
     TextContent,
@@ -17,6 +20,9 @@ from tinyagent_actors.messages import (
     ToolResultMessage,
     UserMessage,
 )
+
+_CONTENT: Final = get_args(Content)
+_MESSAGES: Final = (UserMessage, AssistantMessage, ToolResultMessage, CustomMessage)
 
 
 def calls_of(message: AssistantMessage) -> Iterator[ToolCall | InvalidToolCall]:
@@ -26,13 +32,23 @@ def calls_of(message: AssistantMessage) -> Iterator[ToolCall | InvalidToolCall]:
             yield block
 
 
+def arguments_as_bytes(call: ToolCall | InvalidToolCall) -> bytes:
+    """Give the arguments of a call in a form in which equal ones are equal, whatever a model or a program put into them."""
+    if isinstance(call, InvalidToolCall):
+        return call.raw.encode("utf-8", "surrogatepass")
+    try:
+        return orjson.dumps(call.arguments, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS, default=repr)
+    except TypeError:  # lone surrogates, whole numbers beyond 64 bits, circles
+        return repr(call.arguments).encode("utf-8", "surrogatepass")
+
+
 def runnable_calls(message: AssistantMessage) -> tuple[ToolCall | InvalidToolCall, ...]:
     """Give the calls of a message as they may run: those of a message that did not end properly are invalid, all of them."""
     if message.stop_reason in ("stop", "tool_use"):
         return tuple(calls_of(message))
     reason = f"the message did not end properly ({message.raw_stop_reason or message.stop_reason})"
     return tuple(
-        InvalidToolCall(call.id, call.name, orjson.dumps(call.arguments, default=repr).decode(), reason, call.wire)
+        InvalidToolCall(call.id, call.name, arguments_as_bytes(call).decode(errors="replace"), reason, call.wire)
         if isinstance(call, ToolCall)
         else call
         for call in calls_of(message)
@@ -61,25 +77,28 @@ def results_for_open_calls(message: AssistantMessage, why: str) -> tuple[ToolRes
 
 
 def to_messages(prompt: object) -> tuple[Message, ...]:
-    """Give the messages that a prompt stands for: a text, a message, content, or several messages.
+    """Give the messages that a prompt stands for: a text, a message, content, or several messages; dict shapes, too.
+
+    Several blocks of content are one message.
 
     Raises:
         ValueShapeError: It is none of them.
     """
-    if isinstance(prompt, UserMessage | AssistantMessage | ToolResultMessage):
-        return (prompt,)
-    if isinstance(prompt, Mapping):
-        return (_message_from(prompt),)
-    if isinstance(prompt, Iterable) and not isinstance(prompt, str):
-        return tuple(_message_from(item) for item in prompt)
-    return (UserMessage(prompt),)  # type: ignore[arg-type]  # its converter checks what it is given
+    if isinstance(prompt, Iterable) and not isinstance(prompt, str | Mapping):
+        items = tuple(prompt)
+        if not items or not all(map(_is_block, items)):
+            return tuple(_to_message(item) for item in items)
+        return (UserMessage(items),)
+    return (_to_message(prompt),)
 
 
-def _message_from(item: object) -> Message:
-    if isinstance(item, Mapping):
-        from tinyagent_actors.events import structure_message
+def _is_block(item: object) -> bool:
+    return isinstance(item, _CONTENT) or (isinstance(item, Mapping) and "type" in item and "role" not in item)
 
+
+def _to_message(item: object) -> Message:
+    if isinstance(item, Mapping) and not _is_block(item):
         return structure_message(item)
-    if isinstance(item, UserMessage | AssistantMessage | ToolResultMessage):
+    if isinstance(item, _MESSAGES):
         return item
     return UserMessage(item)  # type: ignore[arg-type]  # its converter checks what it is given

@@ -20,3 +20,5 @@ class AgentToolResult:
     details: Any = None
     terminate: bool = False
     """End the run after this turn, without asking the model again."""
+    is_error: bool = False
+    """Whether the model is told that it failed, as it is where a tool raises."""

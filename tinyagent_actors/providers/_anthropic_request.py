@@ -65,7 +65,7 @@ def build_request(
     conversation = _Conversation(model, rules)
     for message in context.messages:
         conversation.add(message)
-    thinking = rules.thinking(level_of(model, options), limit)
+    thinking = rules.thinking(level_of(model, options), limit, options.thinking_budget)
     turns = conversation.finish(is_thinking=is_on(thinking))
     if is_on(thinking) and not rules.is_adaptive and _goes_on_unthought(turns):
         thinking = {}

@@ -53,15 +53,21 @@ class AnthropicRules:
         """Whether thinking between tool calls has to be asked for by a header."""
         return self.version is not None and _FIRST_INTERLEAVED <= self.version < _FIRST_ADAPTIVE
 
-    def thinking(self, level: ThinkingLevel | None, max_tokens: int) -> dict[str, Any]:
-        """Give the members that say how much the model is to think; None: nobody said anything."""
+    def thinking(self, level: ThinkingLevel | None, max_tokens: int, budget: int | None = None) -> dict[str, Any]:
+        """Give the members that say how much the model is to think; None: nobody said anything.
+
+        Args:
+            level: How much, in a word.
+            max_tokens: Of the whole answer; thinking counts.
+            budget: How much in tokens, where that was said, for a model that takes it so.
+        """
         if level is None or (self.version is not None and self.version < _FIRST_THINKING):
             return {}
         if level == "off":
             return {"thinking": {"type": "disabled"}}
         if self.is_adaptive:
             return {"thinking": self._adaptive(), "output_config": {"effort": self._effort(level)}}
-        budget = max(_LEAST_BUDGET, min(_BUDGETS[level], max_tokens - _ROOM_FOR_ANSWER))
+        budget = max(_LEAST_BUDGET, min(budget or _BUDGETS[level], max_tokens - _ROOM_FOR_ANSWER))
         return {"thinking": {"type": "enabled", "budget_tokens": budget}} if budget < max_tokens else {}
 
     def _adaptive(self) -> dict[str, str]:

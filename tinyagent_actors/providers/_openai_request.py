@@ -60,7 +60,7 @@ def build_request(
     rules = (options.models or load_models()).rules(model, endpoint.url)
     body = build_body(model, context, options, endpoint, rules, with_stream_options=with_stream_options)
     asked = options.thinking or (None if model.thinking_level == "off" else model.thinking_level)
-    body.update(rules.thinking(asked, has_tools=bool(context.tools)))
+    body.update(rules.thinking(asked, has_tools=bool(context.tools), budget=options.thinking_budget))
     return to_json(body | dict(options.extra_body or {}))
 
 

@@ -178,6 +178,8 @@ class StreamOptions:
     thinking: ThinkingLevel | None = attrs.field(default=None, validator=_check_thinking)
     """Wins over `Model.thinking_level`. ``off`` here says so to the provider, where it can be told; a model's own ``off``
     only means that nothing is asked for."""
+    thinking_budget: int | None = attrs.field(default=None, validator=_count)
+    """Tokens of thinking, in the place of those that the level amounts to, for a model that takes a budget. None: by the level."""
     timeouts: Timeouts = attrs.field(factory=Timeouts, validator=_instance(Timeouts))
     retries: int = attrs.field(default=0, validator=_check_retries)
     """Further attempts before the first content; made by the governor, never by an engine. Agents have 4 where this is 0."""

@@ -61,12 +61,13 @@ class ProviderRules:
         """Give another id for a call whose id was sent before."""
         return self.call_id(_digest(f"{wanted}#{number}", 9) if self.short_ids else f"{wanted[:34]}_{number}")
 
-    def thinking(self, asked: ThinkingLevel | None, *, has_tools: bool) -> dict[str, Any]:
+    def thinking(self, asked: ThinkingLevel | None, *, has_tools: bool, budget: int | None = None) -> dict[str, Any]:
         """Give the members that say how much the model is to think.
 
         Args:
             asked: None says nothing, so that the provider does as it usually does.
             has_tools: Whether the request holds tools.
+            budget: How much in tokens, where that was said, for a provider that takes it so.
         """
         if has_tools and self.effort_with_tools is not None:
             return {"reasoning_effort": self.effort_with_tools}
@@ -78,6 +79,8 @@ class ProviderRules:
             case "effort":
                 return effort
             case "openrouter":
+                if budget is not None and asked != "off":
+                    return {"reasoning": {"max_tokens": budget}}
                 return {} if word is None else {"reasoning": {"effort": word}}
             case "deepseek" if asked == "off":
                 return {"thinking": {"type": "disabled"}}

@@ -2,8 +2,10 @@
 
 from tinyagent_actors.messages import AgentToolResult
 from tinyagent_actors.tools._batch import CallBatch
+from tinyagent_actors.tools._call_hooks import AfterToolCall, BeforeToolCall, CallHooks
 from tinyagent_actors.tools._context import ToolContext
 from tinyagent_actors.tools._isolation import Isolation
+from tinyagent_actors.tools._loop_control import ToolLoopControl
 from tinyagent_actors.tools._options import CLEANUP_GRACE, DEFAULT_TIMEOUT, Effect, ToolOptions
 from tinyagent_actors.tools._result import OUTPUT_LIMIT
 from tinyagent_actors.tools._running_call import RunningCall
@@ -14,15 +16,19 @@ __all__ = [
     "CLEANUP_GRACE",
     "DEFAULT_TIMEOUT",
     "OUTPUT_LIMIT",
+    "AfterToolCall",
     "AgentTool",
     "AgentToolResult",
+    "BeforeToolCall",
     "CallBatch",
+    "CallHooks",
     "Effect",
     "Isolation",
     "RunningCall",
     "Signal",
     "Tool",
     "ToolContext",
+    "ToolLoopControl",
     "ToolOptions",
     "to_tools",
     "tool",

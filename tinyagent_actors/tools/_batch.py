@@ -45,6 +45,7 @@ from tinyagent_actors.messages import (
     ToolCall,
     ToolResultMessage,
 )
+from tinyagent_actors.tools._call_hooks import CallHooks
 from tinyagent_actors.tools._execution import Execution
 from tinyagent_actors.tools._options import CLEANUP_GRACE
 from tinyagent_actors.tools._tool import Tool
@@ -64,6 +65,8 @@ class CallBatch:
     run: int = attrs.field(kw_only=True)
     turn: int = attrs.field(kw_only=True)
     cause: int | None = attrs.field(default=None, kw_only=True)
+    hooks: CallHooks | None = attrs.field(default=None, kw_only=True, repr=False)
+    """What the application has to say around each tool that runs."""
     _results: dict[int, ToolResultMessage] = attrs.field(factory=dict, init=False, repr=False)
     """By place in `calls`."""
     _open: set[Execution] = attrs.field(factory=set, init=False, repr=False)

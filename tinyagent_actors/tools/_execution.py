@@ -11,7 +11,9 @@ import trio
 from tinyagent_actors.actors import fatal_leaf
 from tinyagent_actors.events import ToolExecutionUpdateEvent
 from tinyagent_actors.messages import AgentToolResult, TextContent, ToolCall
+from tinyagent_actors.tools._call_hooks import error_result, refusal
 from tinyagent_actors.tools._context import ToolContext
+from tinyagent_actors.tools._loop_control import ToolLoopControl
 from tinyagent_actors.tools._result import error_text, to_result
 from tinyagent_actors.tools._running_call import RunningCall
 from tinyagent_actors.tools._signal import Signal
@@ -48,8 +50,8 @@ class Execution:
         try:
             with self.scope:
                 await trio.lowlevel.checkpoint_if_cancelled()
-                result = to_result(await self.tool.isolation.run(running))
-                batch.settle(self, result, "finished", is_error=False)
+                result = await self._hooked(running)
+                batch.settle(self, result, "finished", is_error=result.is_error)
         except BaseException as error:  # noqa: BLE001  # the tool runner: what a tool raises is its result
             self._raised(error)
         finally:
@@ -59,6 +61,22 @@ class Execution:
                 batch.told_late(self)
             elif self.scope.cancelled_caught:
                 batch.settle_cancelled(self)
+
+    async def _hooked(self, running: RunningCall) -> AgentToolResult:
+        """Run the tool between the hooks of the application; see `CallHooks`."""
+        hooks = self.batch.hooks
+        if hooks is None:
+            return to_result(await self.tool.isolation.run(running))
+        arguments = await hooks.read(self.call, self.tool, self.arguments)
+        if isinstance(arguments, ToolLoopControl):
+            return refusal(arguments)
+        try:
+            result = to_result(await self.tool.isolation.run(attrs.evolve(running, arguments=arguments)))
+        except Exception as error:  # the tool runner: the hook is given what becomes of it
+            if self.scope.cancel_called or fatal_leaf(error) is not None:
+                raise
+            result = error_result(error)
+        return await hooks.review(self.call, result)
 
     def _raised(self, error: BaseException) -> None:
         fatal = fatal_leaf(error)

@@ -1,0 +1,56 @@
+"""MessageQueue: messages that wait to enter a run: steering, or follow-ups."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, Final
+
+import attrs
+
+from tinyagent_actors._errors import SpecError
+from tinyagent_actors.agents._receipt import Receipt, Returned, returned
+from tinyagent_actors.messages import Message
+
+CAPACITY: Final = 64
+"""How many may be pending."""
+QUEUE_MODES: Final = ("one-at-a-time", "all")
+
+
+def check_mode(_: object, field: attrs.Attribute[Any], value: object) -> None:
+    """Refuse what is no mode.
+
+    Raises:
+        SpecError: With the name of the field.
+    """
+    if value not in QUEUE_MODES:
+        raise SpecError(field.name, f"must be one of {', '.join(QUEUE_MODES)}, is {value!r}")
+
+
+@attrs.define(eq=False)
+class MessageQueue:
+    """A bounded queue whose every entry comes to exactly one outcome: it enters a run, or is given back."""
+
+    mode: str = attrs.field(default="one-at-a-time", validator=check_mode)
+    """`one-at-a-time` or `all`: how many entries enter at once."""
+    _pending: deque[Receipt] = attrs.field(factory=deque, init=False, repr=False)
+
+    def add(self, messages: tuple[Message, ...]) -> Receipt:
+        """Put an entry at the end; where the queue is full, it is given back at once."""
+        if len(self._pending) >= CAPACITY:
+            return returned(messages, "full")
+        receipt = Receipt(messages)
+        self._pending.append(receipt)
+        return receipt
+
+    def take(self) -> tuple[Receipt, ...]:
+        """Take what enters now; whoever takes it settles it."""
+        count = len(self._pending) if self.mode == "all" else min(1, len(self._pending))
+        return tuple(self._pending.popleft() for _ in range(count))
+
+    def give_back(self, reason: str) -> None:
+        """Empty the queue, and say so to whoever waits."""
+        while self._pending:
+            self._pending.popleft().settle(Returned(reason))
+
+    def __len__(self) -> int:
+        return len(self._pending)
