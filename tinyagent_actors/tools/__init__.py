@@ -7,9 +7,11 @@ from tinyagent_actors.tools._context import ToolContext
 from tinyagent_actors.tools._isolation import Isolation
 from tinyagent_actors.tools._loop_control import ToolLoopControl
 from tinyagent_actors.tools._options import CLEANUP_GRACE, DEFAULT_TIMEOUT, Effect, ToolOptions
+from tinyagent_actors.tools._process_group import ProcessGroup, open_process_group
 from tinyagent_actors.tools._result import OUTPUT_LIMIT
 from tinyagent_actors.tools._running_call import RunningCall
 from tinyagent_actors.tools._signal import Signal
+from tinyagent_actors.tools._spill import SpillFiles, SpillPolicy, set_spill_policy, spill_files
 from tinyagent_actors.tools._tool import AgentTool, Tool, to_tools, tool
 
 __all__ = [
@@ -24,12 +26,18 @@ __all__ = [
     "CallHooks",
     "Effect",
     "Isolation",
+    "ProcessGroup",
     "RunningCall",
     "Signal",
+    "SpillFiles",
+    "SpillPolicy",
     "Tool",
     "ToolContext",
     "ToolLoopControl",
     "ToolOptions",
+    "open_process_group",
+    "set_spill_policy",
+    "spill_files",
     "to_tools",
     "tool",
 ]

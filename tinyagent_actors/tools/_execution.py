@@ -14,9 +14,10 @@ from tinyagent_actors.messages import AgentToolResult, TextContent, ToolCall
 from tinyagent_actors.tools._call_hooks import error_result, refusal
 from tinyagent_actors.tools._context import ToolContext
 from tinyagent_actors.tools._loop_control import ToolLoopControl
-from tinyagent_actors.tools._result import error_text, to_result
+from tinyagent_actors.tools._result import error_text, to_kept_result, to_result
 from tinyagent_actors.tools._running_call import RunningCall
 from tinyagent_actors.tools._signal import Signal
+from tinyagent_actors.tools._spill import spill_files
 from tinyagent_actors.tools._tool import Tool
 
 if TYPE_CHECKING:
@@ -66,17 +67,23 @@ class Execution:
         """Run the tool between the hooks of the application; see `CallHooks`."""
         hooks = self.batch.hooks
         if hooks is None:
-            return to_result(await self.tool.isolation.run(running))
+            return await self._kept(await self.tool.isolation.run(running))
         arguments = await hooks.read(self.call, self.tool, self.arguments)
         if isinstance(arguments, ToolLoopControl):
             return refusal(arguments)
         try:
-            result = to_result(await self.tool.isolation.run(attrs.evolve(running, arguments=arguments)))
+            result = await self._kept(await self.tool.isolation.run(attrs.evolve(running, arguments=arguments)))
         except Exception as error:  # the tool runner: the hook is given what becomes of it
             if self.scope.cancel_called or fatal_leaf(error) is not None:
                 raise
             result = error_result(error)
-        return await hooks.review(self.call, result)
+        return await self._kept(await hooks.review(self.call, result))
+
+    async def _kept(self, value: object) -> AgentToolResult:
+        """Give the result for what the tool returned; for what came too late no file is made."""
+        if self.given_up is not None:
+            return to_result(value)
+        return await to_kept_result(value, spill_files(self.batch.runtime), self.tool.name)
 
     def _raised(self, error: BaseException) -> None:
         fatal = fatal_leaf(error)

@@ -1,4 +1,8 @@
-"""From whatever a tool returned to blocks for the model, bounded and encodable."""
+"""From whatever a tool returned to blocks for the model, bounded and encodable.
+
+What is longer than `OUTPUT_LIMIT` is cut before it enters a mailbox, an event or a prompt; `to_kept_result` keeps all of it in a
+file that the marker names. Nothing of a long text is copied whole: it is encoded piece by piece.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,20 @@ from typing import Final
 
 import attrs
 import orjson
+import trio
 
-from tinyagent_actors.messages import AgentToolResult, Content, TextContent
+from tinyagent_actors.messages import AgentToolResult, Content, ImageContent, TextContent
+from tinyagent_actors.tools._spill import SpillFile, SpillFiles
 
 OUTPUT_LIMIT: Final = 256 * 1024
 """Bytes of text that one result gives to the model."""
+IMAGE_LIMIT: Final = 16 * 1024 * 1024
+"""Characters of one image, in base64."""
+DETAILS_LIMIT: Final = 1024 * 1024
+"""Bytes of JSON that the details of one result may have; of more there are none."""
+MOST_BLOCKS: Final = 256
+"""Blocks of one result."""
+_PIECE: Final = 1024 * 1024
 
 
 def to_result(value: object) -> AgentToolResult:
@@ -20,16 +33,20 @@ def to_result(value: object) -> AgentToolResult:
     Raises:
         TypeError: No model can read it: bytes, or something that JSON cannot say.
     """
+    return _bounded(_made(value))
+
+
+def _made(value: object) -> AgentToolResult:
     if isinstance(value, AgentToolResult):
-        return _bounded(value)
+        return value
     if isinstance(value, str):
-        return _bounded(AgentToolResult((TextContent(value),)))
+        return AgentToolResult((TextContent(value),))
     if value is None:
         return AgentToolResult((TextContent("done"),))
     if isinstance(value, bytes | bytearray | memoryview):
         message = "a tool must not return bytes; decode them, or give an image"
         raise TypeError(message)
-    return _bounded(AgentToolResult((TextContent(_as_json(value)),), details=value))
+    return AgentToolResult((TextContent(_as_json(value)),), details=value)
 
 
 def _as_json(value: object) -> str:
@@ -50,32 +67,103 @@ def _plain(value: object) -> object:
     raise TypeError(type(value).__name__)
 
 
-def _bounded(result: AgentToolResult) -> AgentToolResult:
-    """Cut texts beyond the limit, with a marker, and make all of them encodable."""
-    if all(isinstance(block, TextContent) and _is_fine(block.text) for block in result.content) and (
-        sum(len(block.text) for block in result.content if isinstance(block, TextContent)) * 4 <= OUTPUT_LIMIT
+async def to_kept_result(value: object, spill: SpillFiles, name: str) -> AgentToolResult:
+    """Give the result for what a tool returned, as `to_result`; what is too long for the model is kept in a file.
+
+    A long result is dealt with in a thread, and whoever cancels waits for it: the tool has finished.
+
+    Args:
+        value: What it returned.
+        spill: Where files are made.
+        name: The tool's.
+
+    Raises:
+        TypeError: No model can read it.
+    """
+    result = _made(value)
+    if _is_short(result):
+        return _bounded(result)
+    with trio.CancelScope(shield=True):
+        result = await trio.to_thread.run_sync(_kept, result, spill, name)
+    return result  # noqa: RET504  # a scope may swallow, as far as a type checker knows
+
+
+def _kept(result: AgentToolResult, spill: SpillFiles, name: str) -> AgentToolResult:
+    if sum(map(len, _texts(result))) <= OUTPUT_LIMIT and _is_within_limit(_texts(result)):
+        return _bounded(result)
+    file = spill.open(name)
+    try:
+        for number, text in enumerate(_texts(result)):
+            if number:
+                file.write(b"\n")
+            for start in range(0, len(text), _PIECE):
+                file.write(encodable(text[start : start + _PIECE]).encode())
+    finally:
+        file.close()
+    return _bounded(result, file)
+
+
+def _texts(result: AgentToolResult) -> list[str]:
+    return [block.text for block in result.content if isinstance(block, TextContent)]
+
+
+def _is_within_limit(texts: list[str]) -> bool:
+    return sum(len(encodable(text).encode()) for text in texts) <= OUTPUT_LIMIT
+
+
+def _is_short(result: AgentToolResult) -> bool:
+    return sum(map(len, _texts(result))) * 4 <= OUTPUT_LIMIT
+
+
+def _bounded(result: AgentToolResult, file: SpillFile | None = None) -> AgentToolResult:
+    """Cut what is beyond the limits, with a marker, and make all texts encodable."""
+    details = result.details if _is_small(result.details) else None
+    if (
+        details is result.details
+        and len(result.content) <= MOST_BLOCKS
+        and _is_short(result)
+        and all(isinstance(block, TextContent) and _is_fine(block.text) for block in result.content)
     ):
         return result
-    left = OUTPUT_LIMIT
     blocks: list[Content] = []
-    for block in result.content:
-        if isinstance(block, TextContent):
-            data = _encodable(block.text[: OUTPUT_LIMIT + 1]).encode()
-            text = data[: max(left, 0)].decode("utf-8", "ignore")
-            if len(block.text) > len(text) or len(data) > left:
-                text += f"\n[cut: {len(block.text)} characters in all, the first {len(text)} are shown]"
-            left -= len(data)
-            blocks.append(attrs.evolve(block, text=text))
-        else:
+    left, shown, is_cut = OUTPUT_LIMIT, 0, False
+    for block in result.content[:MOST_BLOCKS]:
+        if isinstance(block, ImageContent) and len(block.data or "") > IMAGE_LIMIT:
+            blocks.append(TextContent(f"[an image was left out: {len(block.data or '')} characters of base64]"))
+        elif not isinstance(block, TextContent):
             blocks.append(block)
-    return attrs.evolve(result, content=tuple(blocks))
+        elif not is_cut:
+            data = encodable(block.text[: left + 1]).encode()
+            text = data[:left].decode("utf-8", "ignore")
+            left, shown = left - len(data), shown + len(text)
+            is_cut = left < 0 or len(block.text) > len(data)
+            blocks.append(attrs.evolve(block, text=text + _marker(result, shown, file) if is_cut else text))
+    if len(result.content) > MOST_BLOCKS:
+        blocks.append(TextContent(f"[cut: {len(result.content)} blocks in all, the first {MOST_BLOCKS} are shown]"))
+    return attrs.evolve(result, content=tuple(blocks), details=details)
+
+
+def _marker(result: AgentToolResult, shown: int, file: SpillFile | None) -> str:
+    kept = f"; {file.told()}" if file is not None else ""
+    return f"\n[cut: {sum(map(len, _texts(result)))} characters in all, the first {shown} are shown{kept}]"
+
+
+def _is_small(details: object) -> bool:
+    """Whether details may go on: JSON cannot say how long some are; those stay with programs, as they are."""
+    if details is None:
+        return True
+    try:
+        return len(orjson.dumps(details, default=_plain)) <= DETAILS_LIMIT
+    except (TypeError, orjson.JSONEncodeError):
+        return True
 
 
 def _is_fine(text: str) -> bool:
     return text.isascii() and "\0" not in text
 
 
-def _encodable(text: str) -> str:
+def encodable(text: str) -> str:
+    """Give a text that any request can carry: no lone surrogates, no NUL."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").replace("\0", "\ufffd")
 
 
@@ -89,4 +177,4 @@ def error_text(error: BaseException) -> str:
         text = str(error)
     except Exception:  # noqa: BLE001  # an exception whose __str__ raises is still told by its type
         text = ""
-    return _encodable(f"{type(error).__name__}: {text}" if text else type(error).__name__)[:4000]
+    return encodable(f"{type(error).__name__}: {text}" if text else type(error).__name__)[:4000]
