@@ -17,8 +17,8 @@ from tinyagent_actors.tools import ProcessGroup, open_process_group
 
 pytestmark = pytest.mark.process
 
-HELD = "sleep 1000 & echo $!; wait"
-STUBBORN = 'trap "" TERM; echo ready; while :; do sleep 0.05; done'
+HELD = "sleep 120 & echo $!; wait"
+STUBBORN = 'trap "" TERM; echo ready; for i in $(seq 1200); do sleep 0.1; done'
 
 
 async def run(script: str, said: Said, **options: Any) -> ProcessGroup:
@@ -59,7 +59,7 @@ async def test_a_cancel_ends_the_whole_group() -> None:
 async def test_what_a_dead_leader_left_is_killed() -> None:
     """T09: the leader ended by itself, and its child has closed all pipes: it goes with the group."""
     said = Said()
-    group = await run("sleep 1000 >/dev/null 2>&1 & echo $!", said)
+    group = await run("sleep 120 >/dev/null 2>&1 & echo $!", said)
 
     assert group.returncode == 0
     await until(lambda: not is_alive(int(said.data)))
@@ -68,7 +68,7 @@ async def test_what_a_dead_leader_left_is_killed() -> None:
 async def test_a_cancel_after_the_leader_died() -> None:
     """T09: the leader is dead when the cancel comes, its child ignores TERM: killed all the same."""
     said = Said()
-    script = "sh -c 'trap \"\" TERM; while :; do sleep 0.05; done' >/dev/null 2>&1 & echo $!"
+    script = "sh -c 'trap \"\" TERM; for i in $(seq 1200); do sleep 0.1; done' >/dev/null 2>&1 & echo $!"
     async with open_process_group(["/bin/sh", "-c", script], name="test", stdout=said, grace=0.2) as group:
         await group.pump()
         assert is_alive(int(said.data))
@@ -82,7 +82,7 @@ async def test_a_grandchild_that_holds_the_pipe_holds_nobody() -> None:
     """T10: the command has ended, something else keeps its stdout open: what it said is there, and nobody waits for more."""
     said = Said()
     with trio.fail_after(60):
-        group = await run("sleep 1000 & echo $!", said)
+        group = await run("sleep 120 & echo $!", said)
 
     assert group.returncode == 0
     await until(lambda: not is_alive(int(said.data)))
@@ -92,7 +92,7 @@ async def test_a_process_that_left_the_session_holds_nobody() -> None:
     """T10: it is out of reach of the group's signals, and holds the pipe; our end of it is closed."""
     before, said = open_files(), Said()
     with trio.fail_after(60):
-        await run("setsid sleep 1000 & echo $!; sleep 0.2", said)
+        await run("setsid sleep 120 & echo $!; sleep 0.2", said)
     assert open_files() == before
 
     await until(lambda: _kill_session_of(int(said.data)))
@@ -109,7 +109,9 @@ def _kill_session_of(pid: int) -> bool:
 async def test_term_ignored_means_kill_after_the_grace() -> None:
     """T11: TERM, the grace, KILL; and what it says during the grace is kept."""
     said = Said()
-    group = await cancelled('trap "echo never" TERM; echo ready; while :; do sleep 0.05; done', said, grace=0.5)
+    group = await cancelled(
+        'trap "echo never" TERM; echo ready; for i in $(seq 1200); do sleep 0.1; done', said, grace=0.5
+    )
 
     assert group.returncode == -signal.SIGKILL
     assert b"never" in said.data
@@ -172,7 +174,7 @@ async def test_a_cancel_between_the_start_and_the_books(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(subprocess, "Popen", spawn)
     with trio.fail_after(30), trio.CancelScope() as scope:
-        await run("echo; sleep 1000", Said())
+        await run("echo; sleep 120", Said())
 
     assert scope.cancelled_caught
     assert len(started) == 1
@@ -190,7 +192,7 @@ async def test_a_start_without_descriptors_leaves_nothing(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(os, "pidfd_open", refused)
     with trio.fail_after(30), pytest.raises(OSError, match="Too many"):
-        await run("sleep 1000", Said())
+        await run("sleep 120", Said())
 
     assert not is_there(pids[-1])
     assert open_files() == before
@@ -201,7 +203,7 @@ async def test_a_cancel_before_the_start_starts_nothing(monkeypatch: pytest.Monk
     monkeypatch.setattr(subprocess, "Popen", None)
     with trio.CancelScope() as scope:
         scope.cancel()
-        await run("sleep 1000", Said())
+        await run("sleep 120", Said())
 
     assert scope.cancelled_caught
 

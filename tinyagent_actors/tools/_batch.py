@@ -167,9 +167,9 @@ class CallBatch:
         if self._is_late(execution) and not execution.is_run_cancelled:
             seconds = execution.scope.deadline - execution.began
             text = f"timed out: ended by the {execution.deadline_name} deadline after {seconds:.3g} s"
-            self.settle(execution, _text(text), "timed_out", is_error=True)
+            self.settle(execution, execution.ended(text), "timed_out", is_error=True)
         else:
-            self.settle(execution, _text("cancelled: the run was cancelled"), "cancelled", is_error=True)
+            self.settle(execution, execution.ended("cancelled: the run was cancelled"), "cancelled", is_error=True)
 
     def _is_late(self, execution: Execution) -> bool:
         return trio.current_time() >= execution.scope.deadline
@@ -188,7 +188,7 @@ class CallBatch:
         execution.given_up = trio.current_time()
         execution.leftover = self.runtime.leftovers.add("tasks", name)
         text = f"abandoned: the tool was told to end and still ran {CLEANUP_GRACE:g} s later"
-        self.settle(execution, _text(text), "abandoned", is_error=True)
+        self.settle(execution, execution.ended(text), "abandoned", is_error=True)
 
     def told_late(self, execution: Execution) -> None:
         """Hear that a call that was given up has ended after all."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -42,11 +42,12 @@ class Execution:
     settled: float = attrs.field(default=0.0, init=False)
     given_up: float | None = attrs.field(default=None, init=False)
     leftover: int = attrs.field(default=0, init=False)
+    _partial: Callable[[], object] | None = attrs.field(default=None, init=False, repr=False)
 
     async def run(self) -> None:
         """Run to an outcome. Raises nothing: it is a detached task."""
         batch = self.batch
-        ctx = ToolContext(self.call.id, batch.path, batch.run, batch.turn, Signal(), self._progress)
+        ctx = ToolContext(self.call.id, batch.path, batch.run, batch.turn, Signal(), self._progress, self._keep)
         running = RunningCall(self.tool, self.arguments, ctx, batch.runtime, lambda: batch.told_late(self))
         try:
             with self.scope:
@@ -84,6 +85,19 @@ class Execution:
         if self.given_up is not None:
             return to_result(value)
         return await to_kept_result(value, spill_files(self.batch.runtime), self.tool.name)
+
+    def _keep(self, partial: Callable[[], object]) -> None:
+        self._partial = partial
+
+    def ended(self, text: str) -> AgentToolResult:
+        """Give the result of a call that did not finish: how it ended, and what the tool kept until then."""
+        if self._partial is None:
+            return AgentToolResult((TextContent(text),))
+        try:
+            partial = to_result(self._partial())
+        except Exception as error:  # noqa: BLE001  # the tool runner: a hook of the tool's
+            partial = to_result(f"(it cannot be had: {error_text(error)})")
+        return AgentToolResult((TextContent(f"{text}\nUntil then:\n"), *partial.content))
 
     def _raised(self, error: BaseException) -> None:
         fatal = fatal_leaf(error)
