@@ -116,7 +116,7 @@ async def test_a_timeout_ends_the_tool_and_says_which(autojump_clock: trio.testi
     batch = make(("hang", {}))
     with trio.move_on_after(1):
         await batch.wait()
-    assert "run deadline after 1 s" in batch.results()[0].text
+    assert "caller deadline after 1 s" in batch.results()[0].text
 
 
 async def test_a_cancel_before_the_start_is_no_timeout() -> None:

@@ -5,7 +5,7 @@ from tinyagent_actors.actors._address import Address, OwnChildren, Owner
 from tinyagent_actors.actors._background import Piped, PipedFailure, PipedValue
 from tinyagent_actors.actors._backoff import Backoff
 from tinyagent_actors.actors._bus import EventBus
-from tinyagent_actors.actors._cancelled import caller_deadline, is_cancelled, split_cancelled
+from tinyagent_actors.actors._cancelled import caller_deadline, deadline_reader, is_cancelled, split_cancelled
 from tinyagent_actors.actors._cell import Body, Cell, cell_of_frame
 from tinyagent_actors.actors._clock import Clock, ClockAbove, ClockScope, OuterDeadline, Pause, current_clock
 from tinyagent_actors.actors._context import ActorContext, MessageIterator
@@ -130,6 +130,7 @@ __all__ = [
     "current_clock",
     "current_place",
     "current_runtime",
+    "deadline_reader",
     "fatal_leaf",
     "handles",
     "is_cancelled",

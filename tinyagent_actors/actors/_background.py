@@ -20,6 +20,7 @@ import outcome
 import trio
 
 from tinyagent_actors.actors._cancelled import is_cancelled, split_cancelled
+from tinyagent_actors.actors._clock import current_clock
 from tinyagent_actors.actors._exit import fatal_leaf
 from tinyagent_actors.actors._runtime import Runtime, current_place
 
@@ -99,6 +100,7 @@ class Background:
         self, scope: trio.CancelScope, place: Beside, work: Callable[[], Awaitable[Any]], on_done: OnDone[Any] | None
     ) -> None:
         current_place.set(place)
+        current_clock.set(None)
         result: Piped[Any] | None = None
         try:
             with scope:

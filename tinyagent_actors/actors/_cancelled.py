@@ -7,6 +7,7 @@ them no more, the public way takes over, which is right and slower.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import trio
@@ -59,3 +60,19 @@ def deadline_now(_task: trio.lowlevel.Task) -> trio.lowlevel.Task | float:
 
 caller_deadline: Final = deadline_of_caller if hasattr(trio.lowlevel.Task, "_cancel_status") else deadline_now
 """The effective deadline of the task that runs now, which is given; or the task, whose deadline is to be read when it is needed."""
+
+
+def reader_of_scopes(task: trio.lowlevel.Task) -> Callable[[], float]:
+    """Give what reads the deadline of the scopes that the task stands in now, also when it has entered others since."""
+    status = task._cancel_status  # noqa: SLF001  # see above
+    return (lambda: float("inf")) if status is None else status.effective_deadline
+
+
+def reader_of_now(_task: trio.lowlevel.Task) -> Callable[[], float]:
+    """Give what gives the deadline as it is now, by public means."""
+    now = trio.current_effective_deadline()
+    return lambda: now
+
+
+deadline_reader: Final = reader_of_scopes if hasattr(trio.lowlevel.Task, "_cancel_status") else reader_of_now
+"""What gives the effective deadline of the task that runs now, which is given, whenever it is called; ``-inf`` if cancelled."""

@@ -32,6 +32,7 @@ from tinyagent_actors.events import (
 
 if TYPE_CHECKING:
     from tinyagent_actors.actors._address import Address, OwnChildren
+    from tinyagent_actors.actors._clock import Clock
     from tinyagent_actors.actors._context import ActorContext
     from tinyagent_actors.actors._link import Links
     from tinyagent_actors.actors._monitor import Monitor
@@ -110,6 +111,12 @@ class Cell:
         """A ref of this incarnation, which was spawned."""
         assert self._context is not None, "it was spawned"
         return self._context.ref
+
+    @property
+    def asker_clock(self) -> Clock | None:
+        """The clock of whoever waits for the answer to the message in hand: who is asked in turn waits on that account."""
+        in_hand = None if self._context is None else self._context.in_hand
+        return None if in_hand is None or isinstance(in_hand, tuple) else in_hand.slot.clock
 
     def is_below(self, top: str) -> bool:
         """Whether it stands at the path `top` or below."""

@@ -40,18 +40,23 @@ import trio
 from tinyagent_actors._errors import DeadlineExceededError, TinyAgentError
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class OuterDeadline:
     """A deadline that nobody here can pause; it stands above a clock and is read anew whenever that moves."""
 
     name: str
     _read: Callable[[], float] = attrs.field(repr=False)
+    """Gives it; ``-inf`` where there is none any more, because what it ends is cancelled: then it is what it was."""
     path: str | None = None
+    _latest: float = attrs.field(default=math.inf, init=False)
 
     @property
     def at(self) -> float:
         """When it passes, on Trio's clock."""
-        return self._read()
+        now = self._read()
+        if now > -math.inf:
+            self._latest = now
+        return self._latest
 
     def error(self) -> TinyAgentError:
         """Give the error that says it has passed."""

@@ -10,6 +10,7 @@ from trio.lowlevel import checkpoint_if_cancelled, current_task, enable_ki_prote
 
 from tinyagent_actors._errors import ActorStoppedError
 from tinyagent_actors.actors._cancelled import caller_deadline, is_cancelled
+from tinyagent_actors.actors._clock import current_clock
 from tinyagent_actors.actors._exit import CancelCause, Exit
 from tinyagent_actors.actors._link import link, unlink
 from tinyagent_actors.actors._mailbox import MailboxStatistics
@@ -21,6 +22,7 @@ from tinyagent_actors.actors._types import MessageT_contra, ReplyT_co
 if TYPE_CHECKING:
     from tinyagent_actors.actors._address import Address
     from tinyagent_actors.actors._cell import Cell
+    from tinyagent_actors.actors._clock import Clock
     from tinyagent_actors.actors._runtime import Place, Runtime
 
 
@@ -52,6 +54,11 @@ def waiting_cell(runtime: Runtime, place: Place | None) -> Cell | None:
         return None
     cell = living_cell(runtime)
     return cell if cell is place else None
+
+
+def waiting_clock(asker: Cell | None) -> Clock | None:
+    """Give the clock that waits if this task asks: of the call, turn or run that it works for, else of who has asked its actor."""
+    return current_clock.get() or (None if asker is None else asker.asker_clock)
 
 
 def name_of_caller() -> str:
@@ -166,7 +173,7 @@ class ActorRef(Generic[MessageT_contra, ReplyT_co]):
         place = find_place()
         asker = waiting_cell(runtime, place)
         edge = 0 if asker is None else runtime.wait_graph.add(asker.path, self.path)
-        slot = ReplySlot(self.path, caller_deadline(task), runtime.dead_letters)
+        slot = ReplySlot(self.path, caller_deadline(task), runtime.dead_letters, waiting_clock(asker))
         envelope = Envelope(message, None if place is None else place.event, slot)
         try:
             if not mailbox.offer(envelope):

@@ -12,6 +12,7 @@ import trio
 from tinyagent_actors.actors._cancelled import read_deadline
 
 if TYPE_CHECKING:
+    from tinyagent_actors.actors._clock import Clock
     from tinyagent_actors.actors._dead_letters import DeadLetters
 
 
@@ -24,6 +25,7 @@ class ReplySlot:
     _deadline: float | trio.lowlevel.Task
     """The asker's effective deadline, or the asker, whose it is as long as it waits."""
     _dead_letters: DeadLetters
+    _clock: Clock | None = None
     _outcome: outcome.Outcome[Any] | None = attrs.field(default=None, init=False)
     _asker: trio.lowlevel.Task | None = attrs.field(default=None, init=False)
     _on_withdraw: Callable[[], None] | None = attrs.field(default=None, init=False)
@@ -41,6 +43,11 @@ class ReplySlot:
         if self._outcome is not None:
             return float("inf")
         return self._deadline if isinstance(self._deadline, int | float) else read_deadline(self._deadline)
+
+    @property
+    def clock(self) -> Clock | None:
+        """The clock of the call, turn or run that waits for the answer, as long as it waits; None if none does."""
+        return None if self._outcome is not None or self.is_withdrawn else self._clock
 
     @property
     def is_answered(self) -> bool:

@@ -36,7 +36,7 @@ from tinyagent_actors.actors._cancelled import caller_deadline, is_cancelled
 from tinyagent_actors.actors._context import ActorContext, MessageIterator
 from tinyagent_actors.actors._mailbox import FREE_IN_A_ROW, Mailbox
 from tinyagent_actors.actors._own_lane import ReceiveTimeout
-from tinyagent_actors.actors._ref import waiting_cell
+from tinyagent_actors.actors._ref import waiting_cell, waiting_clock
 from tinyagent_actors.actors._reply_slot import Envelope, Item, ReplySlot
 from tinyagent_actors.actors._runtime import Runtime, find_place
 
@@ -121,7 +121,7 @@ class WorkQueue(Mailbox):
         runtime, place = self.runtime, find_place()
         asker = waiting_cell(runtime, place)
         edge = 0 if asker is None else runtime.wait_graph.add(asker.path, self.path)
-        slot = ReplySlot(self.path, caller_deadline(task), runtime.dead_letters)
+        slot = ReplySlot(self.path, caller_deadline(task), runtime.dead_letters, waiting_clock(asker))
         cause = None if place is None else place.event
         envelope = PooledAsk(message, cause, slot, None if asker is None else asker.path, edge)
         try:

@@ -22,6 +22,7 @@ from tinyagent_actors.agents._message_queue import MessageQueue
 from tinyagent_actors.agents._prompt import Interrupt, Prompt, RunOver
 from tinyagent_actors.agents._receipt import Receipt, returned
 from tinyagent_actors.agents._run import Run, RunConfig
+from tinyagent_actors.agents._run_clocks import clocks_of_asker
 from tinyagent_actors.agents._transcript import to_messages
 from tinyagent_actors.messages import Message
 
@@ -93,12 +94,12 @@ class AgentActor:
             self._steering,
             self._follow_ups,
             cause=self._context.cell.event,
+            above=clocks_of_asker(slot),
         )
         prompt.run = run.number
         if slot is not None:
             slot.on_withdraw(lambda: run.interrupt(CancelCause("the asker", "it went away", "withdrawn")))
-        deadline = float("inf") if slot is None else slot.deadline
-        nursery.start_soon(self._execute, run, prompt, deadline, name=f"{self._context.path} run {run.number}")
+        nursery.start_soon(self._execute, run, prompt, name=f"{self._context.path} run {run.number}")
         try:
             await self._follow(run)
         finally:
@@ -108,10 +109,9 @@ class AgentActor:
         self._context.cell.event = run.cause
         _hand_over(run, slot)
 
-    async def _execute(self, run: Run, prompt: Prompt, deadline: float) -> None:
+    async def _execute(self, run: Run, prompt: Prompt) -> None:
         try:
-            with trio.CancelScope(deadline=deadline):
-                await run.execute(prompt.messages)
+            await run.execute(prompt.messages)
         finally:
             self._context.cell.address.mailbox.post(RunOver())
 

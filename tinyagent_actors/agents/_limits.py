@@ -7,12 +7,14 @@ from typing import Any, Final
 import attrs
 
 from tinyagent_actors._errors import SpecError
+from tinyagent_actors.actors import check_seconds
 from tinyagent_actors.agents._transcript import arguments_as_bytes
 from tinyagent_actors.messages import InvalidToolCall, ToolCall
 
 DEFAULT_TURNS: Final = 50
 WARN_AT: Final = 3
 REFUSE_AT: Final = 5
+SOFT_LANDING: Final = 0.8
 
 
 def _check_turns(_: object, __: object, value: Any) -> None:
@@ -25,6 +27,16 @@ def _check_repeats(_: object, field: attrs.Attribute[Any], value: Any) -> None:
         raise SpecError(field.name, f"must be a whole number of at least 2, or None for never, is {value!r}")
 
 
+def _check_seconds(_: object, field: attrs.Attribute[Any], value: Any) -> None:
+    if value is not None:
+        check_seconds(field.name, value)
+
+
+def _check_share(_: object, field: attrs.Attribute[Any], value: Any) -> None:
+    if value is not None and not (isinstance(value, int | float) and 0 < value < 1):
+        raise SpecError(field.name, f"must be more than 0 and less than 1, or None for never, is {value!r}")
+
+
 @attrs.frozen
 class Limits:
     """What a run may not exceed. Each has its own typed error."""
@@ -35,6 +47,12 @@ class Limits:
     """The how-manieth identical call in a row carries a warning in its result."""
     refuse_at: int | None = attrs.field(default=REFUSE_AT, validator=_check_repeats)
     """The how-manieth identical call in a row does not run, and ends the run (`RepeatedCallError`)."""
+    turn_seconds: float | None = attrs.field(default=None, validator=_check_seconds)
+    """How long a turn may take, its tools included (`DeadlineExceededError`); pauses for approvals do not count."""
+    run_seconds: float | None = attrs.field(default=None, validator=_check_seconds)
+    """How long a run may take, likewise."""
+    soft_landing: float | None = attrs.field(default=SOFT_LANDING, validator=_check_share)
+    """The share of a run's time after which one last turn without tools begins; None: it is used to the end and cut there."""
 
 
 @attrs.define(eq=False)

@@ -20,12 +20,13 @@ import attrs
 import trio
 
 from tinyagent_actors._errors import RepeatedCallError, TinyAgentError, TurnLimitError
-from tinyagent_actors.actors import CancelCause, Runtime, as_fact
+from tinyagent_actors.actors import CancelCause, ClockAbove, Runtime, as_fact
 from tinyagent_actors.agents._hooks import Hooks
 from tinyagent_actors.agents._limits import Limits, RepeatGuard
 from tinyagent_actors.agents._message_queue import MessageQueue
 from tinyagent_actors.agents._model_call import ModelCall
 from tinyagent_actors.agents._receipt import Applied
+from tinyagent_actors.agents._run_clocks import RunClocks, outer_cause
 from tinyagent_actors.agents._transcript import (
     aborted,
     calls_of,
@@ -90,6 +91,9 @@ class Run:
     follow_ups: MessageQueue = attrs.field(factory=MessageQueue, repr=False)
     cause: int | None = None
     """`seq` of the event that led to this run; then of its own latest."""
+    above: tuple[ClockAbove, ...] = ()
+    """The clocks and deadlines of what this run is a part of."""
+    clocks: RunClocks = attrs.field(init=False, repr=False)
     turn: int = attrs.field(default=0, init=False)
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False, repr=False)
     interrupted: CancelCause | None = attrs.field(default=None, init=False)
@@ -100,6 +104,9 @@ class Run:
     is_over: bool = attrs.field(default=False, init=False)
     _begun_at: int = attrs.field(default=0, init=False)
     _repeats: RepeatGuard = attrs.field(factory=RepeatGuard, init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.clocks = RunClocks(self.config.limits, self.path, self.above)
 
     def publish(self, kind: type[Event], **fields: Any) -> None:
         """Publish an event of this run; it becomes the cause of the next."""
@@ -125,14 +132,27 @@ class Run:
         self.publish(AgentStartEvent)
         try:
             with self.scope:
-                await self.loop(prompt)
+                async with self.clocks.running():
+                    await self.loop(prompt)
+        except trio.Cancelled:
+            self.interrupted = self.interrupted or outer_cause()
+            raise
         except Exception as error:  # noqa: BLE001  # a run's end is a value; whoever asked for it gets the error
             self.error = error
         finally:
+            self.error = self.error or self.clocks.error
             self.is_over = True
             new = tuple(self.transcript[self._begun_at :])
             self.turn = 0
-            self.publish(AgentEndEvent, messages=new, error=self._told_error())
+            ended = self.interrupted
+            self.publish(
+                AgentEndEvent,
+                messages=new,
+                error=self._told_error(),
+                by=ended and ended.by,
+                why=ended and ended.why,
+                source=ended and ended.source,
+            )
 
     def _told_error(self) -> TinyAgentError | None:
         if self.error is None and self.last_message is not None:
@@ -144,14 +164,18 @@ class Run:
         wants_more = False
         while True:
             self._begin_turn()  # first, so that where the limit ends the run nothing was taken out of a queue
-            self._enter(prompt, follow_up=wants_more)
-            prompt = ()
-            answer = await self._ask_model()
-            if answer.stop_reason in ("error", "aborted"):
-                self._end_turn(answer, results_for_open_calls(answer, "the answer broke off"))
-                return
-            if await self._use_tools(answer):
-                return
+            async with self.clocks.turn():
+                self._enter(prompt, follow_up=wants_more)
+                prompt = ()
+                answer = await self._ask_model()
+                if answer.stop_reason in ("error", "aborted"):
+                    self._end_turn(answer, results_for_open_calls(answer, "the answer broke off"))
+                    return
+                if self.clocks.is_landing:
+                    self._end_turn(answer, results_for_open_calls(answer, "the time of the run is nearly up"))
+                    return
+                if await self._use_tools(answer):
+                    return
             wants_more = not any(calls_of(answer)) and not self.steering
             if wants_more and not self.follow_ups:
                 return
@@ -164,6 +188,8 @@ class Run:
             for message in receipt.messages:
                 self._append(message)
             receipt.settle(Applied(self.turn, self.number))
+        if self.clocks.is_landing:
+            self._append(self.clocks.notice())
 
     def _begin_turn(self) -> None:
         limit = self.config.limits.turns
@@ -184,7 +210,8 @@ class Run:
         log: list[StreamEvent] = []
         self.publish(MessageStartEvent, message=base)
         try:
-            context = Context(config.system_prompt, await config.hooks.shown(self.transcript), config.definitions)
+            definitions = () if self.clocks.is_landing else config.definitions
+            context = Context(config.system_prompt, await config.hooks.shown(self.transcript), definitions)
             async with config.call(config.model, context, self.publish) as stream:
                 while events := await stream.next_events():
                     if not log and stream.model is not None:
@@ -194,11 +221,12 @@ class Run:
                 return await stream.result()
         except BaseException as broken:
             partial = aborted(Partial(log, len(log), base))
-            why = "the answer broke off"
-            if isinstance(broken, trio.Cancelled):
-                why = self.interrupted.why if self.interrupted else "the run was cancelled"
+            why = self._why_cancelled() if isinstance(broken, trio.Cancelled) else "the answer broke off"
             self._end_turn(partial, results_for_open_calls(partial, why))
             raise
+
+    def _why_cancelled(self) -> str:
+        return self.clocks.hear_cancelled() or (self.interrupted or outer_cause()).why
 
     async def _tell_progress(self, log: list[StreamEvent], new: int, base: AssistantMessage) -> None:
         bus = self.runtime.bus
@@ -226,6 +254,8 @@ class Run:
             turn=self.turn,
             cause=self.cause,
             hooks=self.config.hooks.around_calls(),
+            above=self.clocks.above_calls(),
+            why=self._why_cancelled,
         )
         results: tuple[ToolResultMessage, ...] = ()
         try:

@@ -30,6 +30,11 @@ class AgentEndEvent(Event):
     """What the run added to the transcript."""
     error: TinyAgentError | None = None
     """The limit or failure that ended it, if one did."""
+    by: str | None = None
+    """Who ended it early, if somebody did ..."""
+    why: str | None = None
+    source: str | None = None
+    """... and through what: interrupt, withdrawn (whoever asked went away), stop, kill, outer."""
 
 
 @attrs.frozen(kw_only=True)

@@ -50,6 +50,8 @@ class ToolExecutionEndEvent(_ToolEvent):
     outcome: Outcome = "finished"
     seconds: float = 0.0
     """How long it ran, on Trio's clock."""
+    deadline: str | None = None
+    """Which deadline ended it, if one did: ``tool``, ``turn``, ``run``, ``landing``, ``caller``, or one of whoever asked for the run."""
 
 
 @attrs.frozen(kw_only=True)

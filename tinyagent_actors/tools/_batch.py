@@ -11,7 +11,9 @@ scope and waits, shielded, for at most `CLEANUP_GRACE` seconds, which is the too
 `abandoned`: it stands among the leftovers, and when it ends after all that is an event, never a result. The same happens to one
 tool whose deadline has passed, while its siblings go on.
 
-Deadlines. A tool has the nearer of its own timeout and the run's effective deadline when it starts; the result names which.
+Deadlines. Each call has a clock with the tool's own timeout, below those of its turn and run and the deadline of whoever waits for
+the batch; the result, and the event, name the one that was nearest. They move with every pause, so who waits for the next of them
+is woken.
 
 The races. *A deadline in the tick of the success*: the body's return fills the slot before anybody looks at the scope, so
 there is one outcome. *A cancel before the start*: the scope is cancelled already when the task begins, its first checkpoint is its
@@ -23,15 +25,14 @@ swallows its cancel holds the run for ever), and a cancel that only sets a flag.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import attrs
 import trio
 
 from tinyagent_actors._errors import InvalidArgumentsError
-from tinyagent_actors.actors import Runtime
+from tinyagent_actors.actors import ClockAbove, OuterDeadline, Runtime, deadline_reader
 from tinyagent_actors.events import (
     ToolExecutionEndEvent,
     ToolExecutionStartEvent,
@@ -67,11 +68,16 @@ class CallBatch:
     cause: int | None = attrs.field(default=None, kw_only=True)
     hooks: CallHooks | None = attrs.field(default=None, kw_only=True, repr=False)
     """What the application has to say around each tool that runs."""
+    above: tuple[ClockAbove, ...] = attrs.field(default=(), kw_only=True, repr=False)
+    """What stands above the clocks of the calls: the turn's, and so on."""
+    why: Callable[[], str] = attrs.field(default=lambda: "the run was cancelled", kw_only=True, repr=False)
+    """Says why the calls are cancelled, for those that read their results; asked when they are."""
     _results: dict[int, ToolResultMessage] = attrs.field(factory=dict, init=False, repr=False)
     """By place in `calls`."""
     _open: set[Execution] = attrs.field(factory=set, init=False, repr=False)
     _settled: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot, init=False, repr=False)
     """Where `wait` waits for the last slot to be filled: one wake-up, however many calls there are."""
+    _why: str = attrs.field(default="the run was cancelled", init=False)
     terminate: bool = attrs.field(default=False, init=False)
     """Whether a tool wants the run to end."""
 
@@ -88,9 +94,9 @@ class CallBatch:
                     await self._settled.park()
                 self._give_up_late()
         except trio.Cancelled:
+            self._why = self.why()
             for execution in self._open:
-                execution.is_run_cancelled = not self._is_late(execution)
-                execution.scope.cancel(reason="the run was cancelled")
+                execution.scope.cancel("the run was cancelled")
             with trio.move_on_after(CLEANUP_GRACE, shield=True):
                 while self._open:
                     await self._settled.park()
@@ -106,23 +112,18 @@ class CallBatch:
         return tuple(self._results[place] for place in range(len(self.calls)))
 
     def _start(self) -> None:
-        outer = trio.current_effective_deadline()
-        if outer == -math.inf:  # no deadline: the run is cancelled already, and `wait` is about to hear of it
-            outer = math.inf
-        now = trio.current_time()
+        above = (*self.above, OuterDeadline("caller", deadline_reader(trio.lowlevel.current_task())))
         for place, call in enumerate(self.calls):
-            execution = self._prepare(place, call)
+            execution = self._prepare(place, call, above)
             if execution is None:
                 continue
-            own = now + execution.tool.options.timeout
-            execution.began = now
-            execution.scope.deadline = min(own, outer)
-            execution.deadline_name = "tool" if own <= outer else "run"
+            execution.began = trio.current_time()
+            execution.scope.clock.follow(self._wake)
             self._open.add(execution)
             self.publish(ToolExecutionStartEvent, call, args=execution.call.arguments)
             self.runtime.start_detached(execution.run, name=f"tool {call.name} of {self.path}")
 
-    def _prepare(self, place: int, call: ToolCall | InvalidToolCall) -> Execution | None:
+    def _prepare(self, place: int, call: ToolCall | InvalidToolCall, above: tuple[ClockAbove, ...]) -> Execution | None:
         """Give the execution of a call, or its error result at once."""
         if isinstance(call, InvalidToolCall):
             problem = f"the call did not run: {call.reason}. Its arguments as they came: {call.raw[:_QUOTED]}"
@@ -131,7 +132,7 @@ class CallBatch:
         else:
             tool = self.tools[call.name]
             try:
-                return Execution(call, tool, tool.reader.read(call.arguments), self, place)
+                return Execution(call, tool, tool.reader.read(call.arguments), self, place, above)
             except InvalidArgumentsError as error:
                 problem = str(error)
         self._refuse(place, call, _text(problem))
@@ -148,6 +149,8 @@ class CallBatch:
         if execution not in self._open:
             return
         self._open.remove(execution)
+        execution.scope.clock.unfollow(self._wake)
+        over = execution.scope.ended_by if outcome in ("timed_out", "abandoned") else None
         execution.settled = trio.current_time()
         self._results[execution.place] = _message(execution.call, result, is_error=is_error)
         self.terminate = self.terminate or result.terminate
@@ -158,29 +161,31 @@ class CallBatch:
             is_error=is_error,
             outcome=outcome,
             seconds=execution.settled - execution.began,
+            deadline=over and over.name,
         )
         if not self._open:
-            self._settled.unpark_all()
+            self._wake()
+
+    def _wake(self) -> None:
+        self._settled.unpark_all()
 
     def settle_cancelled(self, execution: Execution) -> None:
         """Fill the slot of a call whose scope ended it: by its deadline, or by a cancel."""
-        if self._is_late(execution) and not execution.is_run_cancelled:
-            seconds = execution.scope.deadline - execution.began
-            text = f"timed out: ended by the {execution.deadline_name} deadline after {seconds:.3g} s"
-            self.settle(execution, execution.ended(text), "timed_out", is_error=True)
-        else:
-            self.settle(execution, execution.ended("cancelled: the run was cancelled"), "cancelled", is_error=True)
-
-    def _is_late(self, execution: Execution) -> bool:
-        return trio.current_time() >= execution.scope.deadline
+        over = execution.scope.ended_by
+        if over is None:
+            self.settle(execution, execution.ended(f"cancelled: {self._why}"), "cancelled", is_error=True)
+            return
+        whose = "" if over.path in (None, self.path) else f" of {over.path}"
+        text = f"timed out: ended by the {over.name} deadline{whose} after {over.at - execution.began:.3g} s"
+        self.settle(execution, execution.ended(text), "timed_out", is_error=True)
 
     def _next_due(self) -> float:
-        return min(execution.scope.deadline for execution in self._open) + CLEANUP_GRACE
+        return min(execution.scope.clock.deadline for execution in self._open) + CLEANUP_GRACE
 
     def _give_up_late(self) -> None:
         now = trio.current_time()
         for execution in tuple(self._open):
-            if now >= execution.scope.deadline + CLEANUP_GRACE:
+            if now >= execution.scope.clock.deadline + CLEANUP_GRACE:
                 self._give_up(execution)
 
     def _give_up(self, execution: Execution) -> None:

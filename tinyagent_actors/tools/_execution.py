@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import trio
 
-from tinyagent_actors.actors import fatal_leaf
+from tinyagent_actors.actors import Clock, ClockAbove, ClockScope, current_clock, fatal_leaf
 from tinyagent_actors.events import ToolExecutionUpdateEvent
 from tinyagent_actors.messages import AgentToolResult, TextContent, ToolCall
 from tinyagent_actors.tools._call_hooks import error_result, refusal
@@ -34,19 +34,23 @@ class Execution:
     batch: CallBatch
     place: int
     """In the message."""
-    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
-    deadline_name: str = attrs.field(default="tool", init=False)
-    is_run_cancelled: bool = attrs.field(default=False, init=False)
-    """Whether the run was cancelled before the deadline came; then that is what ended the tool, however long it cleans up."""
+    above: tuple[ClockAbove, ...] = attrs.field(repr=False)
+    """Above its clock: turn, run, and so on."""
+    scope: ClockScope = attrs.field(init=False)
     began: float = attrs.field(default=0.0, init=False)
     settled: float = attrs.field(default=0.0, init=False)
     given_up: float | None = attrs.field(default=None, init=False)
     leftover: int = attrs.field(default=0, init=False)
     _partial: Callable[[], object] | None = attrs.field(default=None, init=False, repr=False)
 
+    def __attrs_post_init__(self) -> None:
+        seconds = self.tool.options.timeout
+        self.scope = ClockScope(Clock("tool", seconds, path=self.batch.path, above=self.above))
+
     async def run(self) -> None:
         """Run to an outcome. Raises nothing: it is a detached task."""
         batch = self.batch
+        current_clock.set(self.scope.clock)
         ctx = ToolContext(self.call.id, batch.path, batch.run, batch.turn, Signal(), self._progress, self._keep)
         running = RunningCall(self.tool, self.arguments, ctx, batch.runtime, lambda: batch.told_late(self))
         try:
