@@ -14,9 +14,12 @@ from tinyagent_actors import (
     AgentOptions,
     AgentTool,
     AgentToolResult,
+    HookError,
     Model,
     ProviderError,
     SpecError,
+    ThinkingBudgets,
+    ToolResultMessage,
     UserMessage,
     stream_openrouter,
 )
@@ -52,7 +55,7 @@ def make(endpoint: Endpoint, **options: Any) -> Agent:
 
 @pytest.mark.parametrize("stream_fn", [None, stream_openrouter])
 async def test_prompt_text_with_a_tool(stream_fn: Any) -> None:
-    """Mission 1: a tool of the seed's shape runs, its result reaches the model, listeners hear it all, raising ones too."""
+    """A tool of the seed's shape runs, its result reaches the model, listeners hear it all, raising ones too."""
     calls = Reply(tool_calls=[CallSpec(name="sum", arguments={"a": 2, "b": 3})])
     async with open_endpoint([calls, Reply(text="5")]) as endpoint:
         agent = make(endpoint, stream_fn=stream_fn)
@@ -195,3 +198,74 @@ async def test_a_stream_function_of_ones_own() -> None:
     agent.set_model(Model("mine"))
 
     assert await agent.prompt_text("?") == "hi"
+
+
+async def test_a_stream_function_that_breaks_off_leaves_what_came() -> None:
+    """Mission 5: it left out its starts and raised: the partial answer is kept, marked `aborted`; the error is raised."""
+
+    class Response:
+        async def __aiter__(self) -> Any:
+            yield {"type": "text_delta", "content_index": 0, "delta": "half"}
+            yield {
+                "type": "tool_call_end",
+                "content_index": 1,
+                "tool_call": {"id": "c", "name": "sum", "arguments": {}},
+            }
+            raise ConnectionError("gone")
+
+        async def result(self) -> dict[str, Any]:
+            raise AssertionError
+
+    async def stream_fn(_model: Any, _context: Any, _options: Any) -> Response:
+        return Response()
+
+    agent = Agent(AgentOptions(stream_fn=stream_fn))
+    agent.set_model(Model("mine"))
+    with pytest.raises(ConnectionError):
+        await agent.prompt("?")
+    _, answer, result = agent.state.messages
+
+    assert (answer.text, answer.stop_reason) == ("half", "aborted")  # type: ignore[union-attr]  # it is the assistant's
+    assert isinstance(result, ToolResultMessage)
+    assert (result.tool_call_id, result.is_error) == ("c", True)
+
+
+async def test_the_dict_shapes_are_taken_wherever_content_is() -> None:
+    """State, model, messages, content, budgets: as dicts; several blocks of content are one message."""
+    async with open_endpoint([Reply(text="a"), Reply(text="b"), Reply(text="c")]) as endpoint:
+        state = {
+            "system_prompt": "Be brief.",
+            "model": {"id": "scripted", "provider": "custom", "base_url": endpoint.url},
+            "thinking_level": "low",
+            "tools": [SUM],
+            "messages": [{"role": "user", "content": [{"type": "text", "text": "before"}]}],
+        }
+        agent = Agent(AgentOptions(initial_state=state, thinking_budgets={"max_tokens": 77}))  # type: ignore[arg-type]  # converted
+        await agent.prompt({"type": "text", "text": "one"})
+        await agent.prompt([{"type": "text", "text": "two"}, {"type": "text", "text": "three"}])
+        await agent.prompt([{"role": "user", "content": "four"}, "five"])
+        body = endpoint.requests[2].json
+
+    said = [message["content"] for message in body["messages"] if message["role"] == "user"]
+    assert said == ["before", "one", "twothree", "four", "five"]
+    assert (body["max_tokens"], body["tools"][0]["function"]["name"]) == (77, "sum")
+    assert agent.thinking_budgets == ThinkingBudgets(max_tokens=77)
+    assert agent.state.thinking_level == "low"
+    with pytest.raises(SpecError, match="initial_state"):
+        AgentOptions(initial_state={"prompt": "?"})  # type: ignore[arg-type]  # refused
+
+
+async def test_a_key_that_cannot_be_had_ends_the_run_typed() -> None:
+    """T16: with a stream function of one's own, `get_api_key` is a hook like others; nothing is asked."""
+
+    async def stream_fn(_model: Any, _context: Any, _options: Any) -> Any:
+        raise AssertionError
+
+    def key(_provider: str) -> str:
+        raise KeyError("vault")
+
+    agent = Agent(AgentOptions(stream_fn=stream_fn, get_api_key=key))
+    agent.set_model(Model("mine"))
+
+    with pytest.raises(HookError, match="get_api_key"):
+        await agent.prompt("?")

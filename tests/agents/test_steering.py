@@ -199,6 +199,7 @@ async def test_without_a_run() -> None:
         receipt = agent.steer("in German")
         with trio.fail_after(5):
             assert await receipt.wait() == Applied(1, 1)
+            await endpoint.wait_for(lambda now: now.requests == 1)
         await agent.stop()
         assert agent.follow_up("later").outcome == Returned("gone")
         with pytest.raises(ValueShapeError):

@@ -176,7 +176,8 @@ class Run:
                     return
                 if await self._use_tools(answer):
                     return
-            wants_more = not any(calls_of(answer)) and not self.steering
+            has_stopped = not any(calls_of(answer)) and answer.stop_reason != "pause_turn"
+            wants_more = has_stopped and not self.steering
             if wants_more and not self.follow_ups:
                 return
 

@@ -97,21 +97,21 @@ def _from_seed(event: Any) -> StreamEvent | None:  # a clause per kind
         case "text_start":
             return TextStart(index)
         case "text_delta":
-            return TextDelta(index, _get(event, "delta"))
+            return TextDelta(index, _get(event, "delta") or "")
         case "text_end":
             content = _get(event, "content")
             return TextEnd(index, content if isinstance(content, TextContent) else TextContent(content))
         case "thinking_start":
             return ThinkingStart(index)
         case "thinking_delta":
-            return ThinkingDelta(index, _get(event, "delta"))
+            return ThinkingDelta(index, _get(event, "delta") or "")
         case "thinking_end":
             content = _get(event, "content")
             return ThinkingEnd(index, content if isinstance(content, ThinkingContent) else ThinkingContent(content))
         case "tool_call_start":
             return ToolCallStart(index)
         case "tool_call_delta":
-            return ToolCallDelta(index, _get(event, "delta"))
+            return ToolCallDelta(index, _get(event, "delta") or "")
         case "tool_call_end":
             return ToolCallEnd(index, _tool_call(_get(event, "tool_call")))
         case StreamEnd.type | "done" | "error":

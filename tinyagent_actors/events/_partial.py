@@ -43,6 +43,9 @@ class Partial:
                     pieces[index] = []
                     blocks[index] = _OPEN[event.type]
                 case TextDelta(index, text) | ThinkingDelta(index, text) | ToolCallDelta(index, text):
+                    if index not in pieces:  # a stream function of somebody's may leave the start out
+                        pieces[index] = []
+                        blocks[index] = _OPEN[event.type.replace("_delta", "_start")]
                     pieces[index].append(text)
                 case TextEnd(index, content) | ThinkingEnd(index, content) | ToolCallEnd(index, content):
                     blocks[index] = content
