@@ -5,6 +5,7 @@ from tinyagent_actors.actors._address import Address, OwnChildren, Owner
 from tinyagent_actors.actors._background import Piped, PipedFailure, PipedValue
 from tinyagent_actors.actors._backoff import Backoff
 from tinyagent_actors.actors._bus import EventBus
+from tinyagent_actors.actors._call_place import CallPlace
 from tinyagent_actors.actors._cancelled import caller_deadline, deadline_reader, is_cancelled, split_cancelled
 from tinyagent_actors.actors._cell import Body, Cell, cell_of_frame
 from tinyagent_actors.actors._clock import Clock, ClockAbove, ClockScope, OuterDeadline, Pause, current_clock
@@ -62,6 +63,7 @@ __all__ = [
     "Address",
     "Backoff",
     "Body",
+    "CallPlace",
     "CancelCause",
     "Cell",
     "ChildLike",

@@ -83,6 +83,10 @@ class EventBus:
         """Whether anybody would get a delta about `path`; lets a producer skip the making of deltas."""
         return bool(self._subscriptions) and any(subscription.has_deltas for subscription in self._routes_of(path))
 
+    def is_crowded(self, path: str) -> bool:
+        """Whether a producer of deltas or progress about `path` has to wait: `make_room` would."""
+        return any(subscription.is_full for subscription in self._routes_of(path))
+
     async def make_room(self, path: str) -> None:
         """Wait until every `block` subscription that matches `path` has room, or is cut off.
 

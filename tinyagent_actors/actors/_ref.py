@@ -9,6 +9,7 @@ import trio
 from trio.lowlevel import checkpoint_if_cancelled, current_task, enable_ki_protection
 
 from tinyagent_actors._errors import ActorStoppedError
+from tinyagent_actors.actors._call_place import CallPlace
 from tinyagent_actors.actors._cancelled import caller_deadline, is_cancelled
 from tinyagent_actors.actors._clock import current_clock
 from tinyagent_actors.actors._exit import CancelCause, Exit
@@ -45,18 +46,20 @@ def _acting_cell(call: str) -> Cell:
     return cell
 
 
-def waiting_cell(runtime: Runtime, place: Place | None) -> Cell | None:
-    """Give the actor that waits for the answer if the task at `place` asks; None outside actors, and beside one.
+def waiting_cell(runtime: Runtime, place: Place | None) -> Cell | CallPlace | None:
+    """Give what waits for the answer if the task at `place` asks: an actor, or a call of its tools that holds locks.
 
-    A background task stands beside its actor, which goes on reading: it waits for nothing that the task asks.
+    None outside actors, and beside one: a background task's actor goes on reading and waits for nothing that the task asks.
     """
     if place is runtime:
         return None
     cell = living_cell(runtime)
-    return cell if cell is place else None
+    if cell is place:
+        return cell
+    return place if cell is not None and isinstance(place, CallPlace) else None
 
 
-def waiting_clock(asker: Cell | None) -> Clock | None:
+def waiting_clock(asker: Cell | CallPlace | None) -> Clock | None:
     """Give the clock that waits if this task asks: of the call, turn or run that it works for, else of who has asked its actor."""
     return current_clock.get() or (None if asker is None else asker.asker_clock)
 

@@ -54,6 +54,7 @@ from tinyagent_actors.events._tool import (
     ToolExecutionStartEvent,
     ToolExecutionUpdateEvent,
     ToolLateCompletionEvent,
+    ToolRetryEvent,
 )
 
 __all__ = [
@@ -99,6 +100,7 @@ __all__ = [
     "ToolExecutionStartEvent",
     "ToolExecutionUpdateEvent",
     "ToolLateCompletionEvent",
+    "ToolRetryEvent",
     "TurnEndEvent",
     "TurnStartEvent",
     "as_fact",

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 import attrs
 
+from tinyagent_actors._errors import TinyAgentError
 from tinyagent_actors.events._header import Event
 from tinyagent_actors.messages import AgentToolResult, Outcome
 
@@ -52,6 +53,21 @@ class ToolExecutionEndEvent(_ToolEvent):
     """How long it ran, on Trio's clock."""
     deadline: str | None = None
     """Which deadline ended it, if one did: ``tool``, ``turn``, ``run``, ``landing``, ``caller``, or one of whoever asked for the run."""
+    error: TinyAgentError | None = None
+    """What the tool raised, whole; the result says it in words for the model."""
+
+
+@attrs.frozen(kw_only=True)
+class ToolRetryEvent(_ToolEvent):
+    """A call failed, and its tool is such that it may be run again: it is."""
+
+    type: ClassVar[Literal["tool_retry"]] = "tool_retry"
+
+    attempt: int
+    """The one that failed, from 1."""
+    delay: float
+    """Seconds until the next begins."""
+    error: TinyAgentError
 
 
 @attrs.frozen(kw_only=True)
@@ -62,3 +78,5 @@ class ToolLateCompletionEvent(_ToolEvent):
 
     seconds: float = 0.0
     """Since it was given up."""
+    updates: int = 0
+    """How often it told progress meanwhile; that was dropped."""

@@ -31,12 +31,11 @@ from typing import Any, Final
 import attrs
 import trio
 
-from tinyagent_actors._errors import InvalidArgumentsError
+from tinyagent_actors._errors import InvalidArgumentsError, TinyAgentError
 from tinyagent_actors.actors import ClockAbove, OuterDeadline, Runtime, deadline_reader
 from tinyagent_actors.events import (
     ToolExecutionEndEvent,
     ToolExecutionStartEvent,
-    ToolLateCompletionEvent,
 )
 from tinyagent_actors.messages import (
     AgentToolResult,
@@ -48,10 +47,11 @@ from tinyagent_actors.messages import (
 )
 from tinyagent_actors.tools._call_hooks import CallHooks
 from tinyagent_actors.tools._execution import Execution
-from tinyagent_actors.tools._options import CLEANUP_GRACE
 from tinyagent_actors.tools._tool import Tool
 
 _QUOTED: Final = 2048
+_LAST_STEPS: Final = 20
+"""Steps of the loop, not seconds, that a tool gets to unwind after its time for cleanup is over."""
 
 
 @attrs.define(eq=False)
@@ -77,39 +77,64 @@ class CallBatch:
     _open: set[Execution] = attrs.field(factory=set, init=False, repr=False)
     _settled: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot, init=False, repr=False)
     """Where `wait` waits for the last slot to be filled: one wake-up, however many calls there are."""
-    _why: str = attrs.field(default="the run was cancelled", init=False)
+    _fails_fast: str | None = attrs.field(default=None, init=False, repr=False)
+    """Why every call is to be cancelled before it begins."""
+    _fatal: BaseException | None = attrs.field(default=None, init=False, repr=False)
     terminate: bool = attrs.field(default=False, init=False)
     """Whether a tool wants the run to end."""
 
     async def wait(self) -> None:
         """Run the calls, and wait until each has its result.
 
-        Cancelling it cancels the tools and waits for their cleanup, at most `CLEANUP_GRACE` seconds, before it passes on;
-        what has not ended then is given up.
+        Cancelling it cancels the tools and waits for their cleanup, each at most its `cleanup_grace`, before it passes on; what
+        has not ended then is given up.
+
+        Raises:
+            KeyboardInterrupt: A tool raised it, and there is no system to stop. `SystemExit` likewise.
         """
         self._start()
         try:
-            while self._open:
-                with trio.CancelScope(deadline=self._next_due()):
-                    await self._settled.park()
-                self._give_up_late()
+            await self._until_settled()
         except trio.Cancelled:
-            self._why = self.why()
-            for execution in self._open:
-                execution.scope.cancel("the run was cancelled")
-            with trio.move_on_after(CLEANUP_GRACE, shield=True):
-                while self._open:
-                    await self._settled.park()
-            for execution in tuple(self._open):
-                self._give_up(execution)
+            self._cancel_open(self.why())
+            with trio.CancelScope(shield=True):
+                await self._until_settled()
             raise
+        if self._fatal is not None and self.runtime.on_fatal is None:
+            raise self._fatal
 
     def results(self) -> tuple[ToolResultMessage, ...]:
         """Give one result for each call, in the order of the calls; one that never began was cancelled."""
         for place, call in enumerate(self.calls):
             if place not in self._results:
-                self._results[place] = _message(call, _text("cancelled: the tool did not run"), is_error=True)
+                self._results[place] = _message(
+                    call, AgentToolResult((TextContent("cancelled: the tool did not run"),)), is_error=True
+                )
         return tuple(self._results[place] for place in range(len(self.calls)))
+
+    async def _until_settled(self) -> None:
+        while self._open:
+            with trio.CancelScope(deadline=min(execution.due for execution in self._open)):
+                await self._settled.park()
+            await self._give_up_due()
+
+    async def _give_up_due(self) -> None:
+        now = trio.current_time()
+        due = [execution for execution in self._open if now >= execution.due]
+        if not due:
+            return
+        for execution in due:
+            execution.window.close()
+        for _ in range(_LAST_STEPS):  # what awaited something in its cleanup is cancelled now, and may say how it ended
+            await trio.lowlevel.cancel_shielded_checkpoint()
+        for execution in due:
+            if execution in self._open:
+                execution.give_up()
+
+    def _cancel_open(self, why: str) -> None:
+        for execution in self._open:
+            execution.cancel(why)
+        self._wake()
 
     def _start(self) -> None:
         above = (*self.above, OuterDeadline("caller", deadline_reader(trio.lowlevel.current_task())))
@@ -122,6 +147,8 @@ class CallBatch:
             self._open.add(execution)
             self.publish(ToolExecutionStartEvent, call, args=execution.call.arguments)
             self.runtime.start_detached(execution.run, name=f"tool {call.name} of {self.path}")
+        if self._fails_fast is not None:
+            self._cancel_open(self._fails_fast)
 
     def _prepare(self, place: int, call: ToolCall | InvalidToolCall, above: tuple[ClockAbove, ...]) -> Execution | None:
         """Give the execution of a call, or its error result at once."""
@@ -135,7 +162,7 @@ class CallBatch:
                 return Execution(call, tool, tool.reader.read(call.arguments), self, place, above)
             except InvalidArgumentsError as error:
                 problem = str(error)
-        self._refuse(place, call, _text(problem))
+        self._refuse(place, call, AgentToolResult((TextContent(problem),)))
         return None
 
     def _refuse(self, place: int, call: ToolCall | InvalidToolCall, result: AgentToolResult) -> None:
@@ -143,8 +170,19 @@ class CallBatch:
         self.publish(ToolExecutionStartEvent, call, args=args)
         self._results[place] = _message(call, result, is_error=True)
         self.publish(ToolExecutionEndEvent, call, result=result, is_error=True, outcome="finished")
+        tool = self.tools.get(call.name)
+        if tool is not None and tool.options.fail_fast:
+            self._fails_fast = f"a call of {call.name} failed"
 
-    def settle(self, execution: Execution, result: AgentToolResult, outcome: Outcome, *, is_error: bool) -> None:
+    def settle(
+        self,
+        execution: Execution,
+        result: AgentToolResult,
+        outcome: Outcome,
+        *,
+        is_error: bool,
+        error: TinyAgentError | None = None,
+    ) -> None:
         """Fill the slot of a call. Once: what comes later is dropped."""
         if execution not in self._open:
             return
@@ -162,43 +200,21 @@ class CallBatch:
             outcome=outcome,
             seconds=execution.settled - execution.began,
             deadline=over and over.name,
+            error=error,
         )
+        if is_error and outcome != "cancelled" and execution.tool.options.fail_fast:
+            self._cancel_open(f"a call of {execution.call.name} failed")
         if not self._open:
             self._wake()
 
     def _wake(self) -> None:
         self._settled.unpark_all()
 
-    def settle_cancelled(self, execution: Execution) -> None:
-        """Fill the slot of a call whose scope ended it: by its deadline, or by a cancel."""
-        over = execution.scope.ended_by
-        if over is None:
-            self.settle(execution, execution.ended(f"cancelled: {self._why}"), "cancelled", is_error=True)
-            return
-        whose = "" if over.path in (None, self.path) else f" of {over.path}"
-        text = f"timed out: ended by the {over.name} deadline{whose} after {over.at - execution.began:.3g} s"
-        self.settle(execution, execution.ended(text), "timed_out", is_error=True)
-
-    def _next_due(self) -> float:
-        return min(execution.scope.clock.deadline for execution in self._open) + CLEANUP_GRACE
-
-    def _give_up_late(self) -> None:
-        now = trio.current_time()
-        for execution in tuple(self._open):
-            if now >= execution.scope.clock.deadline + CLEANUP_GRACE:
-                self._give_up(execution)
-
-    def _give_up(self, execution: Execution) -> None:
-        name = f"tool {execution.call.name} of {self.path}"
-        execution.given_up = trio.current_time()
-        execution.leftover = self.runtime.leftovers.add("tasks", name)
-        text = f"abandoned: the tool was told to end and still ran {CLEANUP_GRACE:g} s later"
-        self.settle(execution, execution.ended(text), "abandoned", is_error=True)
-
-    def told_late(self, execution: Execution) -> None:
-        """Hear that a call that was given up has ended after all."""
-        seconds = trio.current_time() - (execution.given_up or execution.settled)
-        self.publish(ToolLateCompletionEvent, execution.call, seconds=seconds)
+    def fail_fatally(self, error: BaseException) -> None:
+        """Have the program end because of a `KeyboardInterrupt` or `SystemExit` in a tool: that is nobody's result."""
+        self._fatal = error
+        self._cancel_open("the program was told to end")
+        self.runtime.fail_fatally(error)
 
     def publish(self, kind: Any, call: ToolCall | InvalidToolCall, **fields: Any) -> None:
         """Publish an event about a call."""
@@ -216,7 +232,3 @@ class CallBatch:
 
 def _message(call: ToolCall | InvalidToolCall, result: AgentToolResult, *, is_error: bool) -> ToolResultMessage:
     return ToolResultMessage(call.id, call.name, result.content, result.details, is_error)
-
-
-def _text(text: str) -> AgentToolResult:
-    return AgentToolResult((TextContent(text),))

@@ -1,19 +1,34 @@
-"""One call that runs: its scope, its deadline, and the one slot that its end fills."""
+"""One call that runs: its scope, its attempts, its locks, and the one slot that its end fills."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import trio
 
-from tinyagent_actors.actors import Clock, ClockAbove, ClockScope, current_clock, fatal_leaf
-from tinyagent_actors.events import ToolExecutionUpdateEvent
-from tinyagent_actors.messages import AgentToolResult, TextContent, ToolCall
+from tinyagent_actors.actors import (
+    CallPlace,
+    Cell,
+    Clock,
+    ClockAbove,
+    ClockScope,
+    as_fact,
+    current_clock,
+    current_place,
+    fatal_leaf,
+    split_cancelled,
+)
+from tinyagent_actors.events import ToolExecutionUpdateEvent, ToolLateCompletionEvent, ToolRetryEvent
+from tinyagent_actors.messages import AgentToolResult, Content, Outcome, TextContent, ToolCall
 from tinyagent_actors.tools._call_hooks import error_result, refusal
+from tinyagent_actors.tools._cleanup_window import CleanupWindow
 from tinyagent_actors.tools._context import ToolContext
+from tinyagent_actors.tools._locks import LockSet, ToolLocks
 from tinyagent_actors.tools._loop_control import ToolLoopControl
+from tinyagent_actors.tools._progress import Progress
 from tinyagent_actors.tools._result import error_text, to_kept_result, to_result
 from tinyagent_actors.tools._running_call import RunningCall
 from tinyagent_actors.tools._signal import Signal
@@ -22,6 +37,10 @@ from tinyagent_actors.tools._tool import Tool
 
 if TYPE_CHECKING:
     from tinyagent_actors.tools._batch import CallBatch
+
+_FIRST_DELAY: Final = 0.2
+_LONGEST_DELAY: Final = 5.0
+"""Seconds between attempts: the first, doubled each time, up to the longest."""
 
 
 @attrs.define(eq=False)
@@ -37,81 +56,196 @@ class Execution:
     above: tuple[ClockAbove, ...] = attrs.field(repr=False)
     """Above its clock: turn, run, and so on."""
     scope: ClockScope = attrs.field(init=False)
+    cancelled_why: str = attrs.field(default="the program ends", init=False)
+    """Why it was cancelled, if it was."""
     began: float = attrs.field(default=0.0, init=False)
     settled: float = attrs.field(default=0.0, init=False)
-    given_up: float | None = attrs.field(default=None, init=False)
-    leftover: int = attrs.field(default=0, init=False)
+    window: CleanupWindow = attrs.field(init=False, repr=False)
+    progress: Progress = attrs.field(init=False, repr=False)
+    _cancelled_at: float = attrs.field(default=math.inf, init=False)
+    _leftover: int | None = attrs.field(default=None, init=False)
+    """What it is entered as among the leftovers, if it was given up."""
     _partial: Callable[[], object] | None = attrs.field(default=None, init=False, repr=False)
+    """Gives what the tool has done so far, if it has said how."""
+    _error: Exception | None = attrs.field(default=None, init=False, repr=False)
+    """What the tool raised, where a hook has made another result of it."""
+    _running: RunningCall = attrs.field(init=False, repr=False)
+    _locks: LockSet | None = attrs.field(default=None, init=False, repr=False)
+    _agent_edge: tuple[str, int] | None = attrs.field(default=None, init=False, repr=False)
+    """By which its agent waits for it, while it has a node of its own in the wait-for graph."""
 
     def __attrs_post_init__(self) -> None:
-        seconds = self.tool.options.timeout
-        self.scope = ClockScope(Clock("tool", seconds, path=self.batch.path, above=self.above))
+        batch, seconds = self.batch, self.tool.options.timeout
+        self.scope = ClockScope(Clock("tool", seconds, path=batch.path, above=self.above))
+        self.window = CleanupWindow(self.scope)
+        self.progress = Progress(self._publish_progress, batch.runtime, batch.path)
+        report, keep = self.progress.report, self._keep
+        ctx = ToolContext(self.call.id, batch.path, batch.run, batch.turn, Signal(), report, keep)
+        self._running = RunningCall(
+            self.tool, self.arguments, ctx, batch.runtime, self.progress.tell, self._ended_after_all
+        )
+
+    def cancel(self, why: str) -> None:
+        """Cancel it, unless it ends already. The first reason stays."""
+        if not self.scope.cancel_called:
+            self.cancelled_why = why
+            self._cancelled_at = trio.current_time()
+            self.scope.cancel(reason=why)
+
+    @property
+    def due(self) -> float:
+        """When it is given up, on Trio's clock."""
+        return min(self.scope.clock.deadline, self._cancelled_at) + self.tool.options.cleanup_grace
 
     async def run(self) -> None:
         """Run to an outcome. Raises nothing: it is a detached task."""
-        batch = self.batch
         current_clock.set(self.scope.clock)
-        ctx = ToolContext(self.call.id, batch.path, batch.run, batch.turn, Signal(), self._progress, self._keep)
-        running = RunningCall(self.tool, self.arguments, ctx, batch.runtime, lambda: batch.told_late(self))
         try:
             with self.scope:
                 await trio.lowlevel.checkpoint_if_cancelled()
-                result = await self._hooked(running)
-                batch.settle(self, result, "finished", is_error=result.is_error)
+                self._returned(await self.window.run(self._hooked()))
         except BaseException as error:  # noqa: BLE001  # the tool runner: what a tool raises is its result
             self._raised(error)
         finally:
-            ctx.signal.set()
-            if self.given_up is not None:
-                batch.runtime.leftovers.remove(self.leftover)
-                batch.told_late(self)
-            elif self.scope.cancelled_caught:
-                batch.settle_cancelled(self)
+            self._running.ctx.signal.set()
+            if self.scope.cancelled_caught:
+                self._ended_by_cancel()
+            if self._leftover is not None:
+                self.batch.runtime.leftovers.remove(self._leftover)
+            if not self._running.is_left:
+                self._release(is_late=self._leftover is not None)
 
-    async def _hooked(self, running: RunningCall) -> AgentToolResult:
+    async def _hooked(self) -> AgentToolResult:
         """Run the tool between the hooks of the application; see `CallHooks`."""
         hooks = self.batch.hooks
         if hooks is None:
-            return await self._kept(await self.tool.isolation.run(running))
+            return await self._attempts()
         arguments = await hooks.read(self.call, self.tool, self.arguments)
         if isinstance(arguments, ToolLoopControl):
             return refusal(arguments)
+        self._running.arguments = arguments
         try:
-            result = await self._kept(await self.tool.isolation.run(attrs.evolve(running, arguments=arguments)))
+            result = await self._attempts()
         except Exception as error:  # the tool runner: the hook is given what becomes of it
             if self.scope.cancel_called or fatal_leaf(error) is not None:
                 raise
+            self._error = error
             result = error_result(error)
         return await self._kept(await hooks.review(self.call, result))
 
     async def _kept(self, value: object) -> AgentToolResult:
         """Give the result for what the tool returned; for what came too late no file is made."""
-        if self.given_up is not None:
+        if self._leftover is not None:
             return to_result(value)
         return await to_kept_result(value, spill_files(self.batch.runtime), self.tool.name)
+
+    async def _attempts(self) -> AgentToolResult:
+        await self._take_locks()
+        options = self.tool.options
+        attempt = 1
+        while True:
+            try:
+                return await self._kept(await self.tool.isolation.run(self._running))
+            except Exception as error:
+                if attempt > options.retries or self.scope.cancel_called:
+                    raise
+                delay = min(_FIRST_DELAY * 2 ** (attempt - 1), _LONGEST_DELAY)
+                failed = as_fact(error)
+                self.batch.publish(ToolRetryEvent, self.call, attempt=attempt, delay=delay, error=failed)
+            attempt += 1
+            await trio.sleep(delay)
+
+    async def _take_locks(self) -> None:
+        wanted = self.tool.options.locks
+        names = tuple(wanted(self._running.arguments)) if callable(wanted) else wanted
+        if not names:
+            return
+        runtime = self.batch.runtime
+        node = f"{self.batch.path}#{self.call.id}.{id(self):x}"
+        here = current_place.get()
+        if isinstance(here, Cell):
+            self._agent_edge = (here.path, runtime.wait_graph.add(here.path, node))
+            current_place.set(CallPlace(here, node))
+        locks = runtime.resource(ToolLocks, lambda made_for: ToolLocks(made_for.wait_graph))
+        self._locks = await locks.acquire(node, names)
+
+    def _returned(self, result: AgentToolResult) -> None:
+        if self.window.was_told:
+            self._ended_by_cancel(content=result.content)
+        else:
+            self._settle(result, "finished", is_error=result.is_error, error=self._error)
+
+    def _raised(self, error: BaseException) -> None:
+        fatal = fatal_leaf(error)
+        cancelled, rest = split_cancelled(error)
+        if fatal is not None:
+            self.batch.fail_fatally(fatal)
+            self._settle(_text("cancelled: the program was told to end"), "cancelled", is_error=True)
+        elif cancelled is not None or self.scope.cancel_called:
+            self._ended_by_cancel(error=rest)
+        else:
+            self._settle(_text(error_text(error)), "finished", is_error=True, error=error)
+
+    def _ended_by_cancel(self, *, content: tuple[Content, ...] = (), error: BaseException | None = None) -> None:
+        """Fill the slot of a call that its deadline or a cancel ended, with what it gave or raised in its cleanup."""
+        over = self.scope.ended_by
+        if over is not None:
+            outcome: Outcome = "timed_out"
+            whose = "" if over.path in (None, self.batch.path) else f" of {over.path}"
+            text = f"timed out: ended by the {over.name} deadline{whose} after {over.at - self.began:.3g} s"
+        else:
+            outcome = "cancelled"
+            text = f"cancelled: {self.cancelled_why}"
+        if error is not None:
+            text += f"; as it ended, it raised {error_text(error)}"
+        elif self._running.is_left:
+            text += "; what it runs could not be ended, and may still take effect"
+        self._settle(self._unfinished(text, content), outcome, is_error=True, error=error)
+
+    def give_up(self) -> None:
+        """Enter it among the leftovers, and fill its slot without it."""
+        self._leftover = self.batch.runtime.leftovers.add("tasks", self._running.name)
+        text = f"abandoned: the tool was told to end and still ran {self.tool.options.cleanup_grace:g} s later"
+        self._settle(self._unfinished(text), "abandoned", is_error=True)
 
     def _keep(self, partial: Callable[[], object]) -> None:
         self._partial = partial
 
-    def ended(self, text: str) -> AgentToolResult:
-        """Give the result of a call that did not finish: how it ended, and what the tool kept until then."""
-        if self._partial is None:
-            return AgentToolResult((TextContent(text),))
-        try:
-            partial = to_result(self._partial())
-        except Exception as error:  # noqa: BLE001  # the tool runner: a hook of the tool's
-            partial = to_result(f"(it cannot be had: {error_text(error)})")
-        return AgentToolResult((TextContent(f"{text}\nUntil then:\n"), *partial.content))
+    def _unfinished(self, text: str, content: tuple[Content, ...] = ()) -> AgentToolResult:
+        """Give the result of a call that did not finish: how it ended, and what it gave as it ended, or kept until then."""
+        if not content and self._partial is not None:
+            try:
+                content = to_result(self._partial()).content
+            except Exception as error:  # noqa: BLE001  # the tool runner: a hook of the tool's
+                content = (TextContent(f"(it cannot be had: {error_text(error)})"),)
+        if not content:
+            return _text(text)
+        return AgentToolResult((TextContent(f"{text}\nUntil then:\n"), *content))
 
-    def _raised(self, error: BaseException) -> None:
-        fatal = fatal_leaf(error)
-        if fatal is not None:
-            self.batch.runtime.fail_fatally(fatal)
-        if isinstance(error, trio.Cancelled) or self.scope.cancel_called:
-            self.batch.settle_cancelled(self)
-        else:
-            self.batch.settle(self, AgentToolResult((TextContent(error_text(error)),)), "finished", is_error=True)
+    def _settle(
+        self, result: AgentToolResult, outcome: Outcome, *, is_error: bool, error: BaseException | None = None
+    ) -> None:
+        self.progress.close()
+        if self._agent_edge is not None:
+            self.batch.runtime.wait_graph.remove(*self._agent_edge)
+            self._agent_edge = None
+        fact = None if error is None else as_fact(error)
+        self.batch.settle(self, result, outcome, is_error=is_error, error=fact)
 
-    def _progress(self, value: object) -> None:
-        if self.given_up is None:
-            self.batch.publish(ToolExecutionUpdateEvent, self.call, partial_result=to_result(value))
+    def _ended_after_all(self) -> None:
+        """Hear that what was left behind has ended."""
+        self._release(is_late=True)
+
+    def _release(self, *, is_late: bool) -> None:
+        if self._locks is not None:
+            self._locks.release()
+        if is_late:
+            seconds = trio.current_time() - self.settled
+            self.batch.publish(ToolLateCompletionEvent, self.call, seconds=seconds, updates=self.progress.late)
+
+    def _publish_progress(self, result: AgentToolResult) -> None:
+        self.batch.publish(ToolExecutionUpdateEvent, self.call, partial_result=result)
+
+
+def _text(text: str) -> AgentToolResult:
+    return AgentToolResult((TextContent(text),))

@@ -32,8 +32,7 @@ async def _exhaust(running: AsyncGenerator[object, Never], call: RunningCall) ->
     try:
         async for value in running:
             if not is_first:
-                call.ctx.report(last)
-                await call.runtime.bus.make_room(call.ctx.path)
+                await call.tell(last)
             last, is_first = value, False
     finally:
         await running.aclose()
