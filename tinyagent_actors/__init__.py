@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         AlreadyRegisteredError,
         AlreadyStartedError,
         AskCycleError,
+        BudgetExceededError,
         CassetteError,
         CassetteMissError,
         CassetteUnusedError,
@@ -91,10 +92,14 @@ if TYPE_CHECKING:
         AgentSpec,
         AgentState,
         Applied,
+        Budget,
+        LeaseState,
         Limits,
         Receipt,
         Returned,
+        Spending,
         ThinkingBudgets,
+        with_budget,
     )
     from tinyagent_actors.events import (
         ActorCrashedEvent,
@@ -104,6 +109,10 @@ if TYPE_CHECKING:
         ActorStoppedEvent,
         AgentEndEvent,
         AgentStartEvent,
+        BudgetExceededEvent,
+        BudgetReservedEvent,
+        BudgetSettledEvent,
+        BudgetWaitingEvent,
         DeadLetterEvent,
         Event,
         Gap,
@@ -168,7 +177,7 @@ if TYPE_CHECKING:
 
 _NAMES = {
     "_errors": """ActorDefinitionError ActorDiedError ActorError ActorStoppedError AgentBusyError AlreadyPresentError
-        AlreadyRegisteredError AlreadyStartedError AskCycleError CassetteError CassetteMissError CassetteUnusedError
+        AlreadyRegisteredError AlreadyStartedError AskCycleError BudgetExceededError CassetteError CassetteMissError CassetteUnusedError
         ChildNotFoundError ChildRunningError DeadlineExceededError
         DeathPactError EngineUnavailableError ForeignError HookError InvalidArgumentsError MailboxFullError MaxChildrenError NoMembersError
         NotAnsweredError NotRegisteredError ProviderError RepeatedCallError RestartIntensityExceededError RunError SpecError
@@ -177,9 +186,10 @@ _NAMES = {
         ValueShapeError""",
     "actors": """Actor ActorContext ActorRef Backoff CancelCause ChildSpec Down Exit Ignore KeySticky LeastMailbox Leftovers LinkExit
         Monitor PipedFailure PipedValue Publication ReceiveTimeout ReplySlot RoundRobin Timer Via block conflate handles""",
-    "agents": "Agent AgentOptions AgentRef AgentSpec AgentState Applied Limits Receipt Returned ThinkingBudgets",
+    "agents": """Agent AgentOptions AgentRef AgentSpec AgentState Applied Budget LeaseState Limits Receipt Returned Spending
+        ThinkingBudgets with_budget""",
     "events": """ActorCrashedEvent ActorRestartScheduledEvent ActorRestartedEvent ActorStartedEvent ActorStoppedEvent AgentEndEvent AgentStartEvent
-        DeadLetterEvent Event Gap LoopBlockedEvent MessageEndEvent MessageStartEvent MessageUpdateEvent
+        BudgetExceededEvent BudgetReservedEvent BudgetSettledEvent BudgetWaitingEvent DeadLetterEvent Event Gap LoopBlockedEvent MessageEndEvent MessageStartEvent MessageUpdateEvent
         ModelCallFellBackEvent ModelCallGrantedEvent ModelCallQueuedEvent ModelCallRetriedEvent ProviderLimitChangedEvent
         ProviderPausedEvent ProviderResumedEvent StreamEnd StreamStart
         SupervisorGaveUpEvent SystemStoppedEvent TextDelta ThinkingDelta ToolCallDelta ToolExecutionEndEvent
@@ -224,6 +234,12 @@ __all__ = [
     "AskCycleError",
     "AssistantMessage",
     "Backoff",
+    "Budget",
+    "BudgetExceededError",
+    "BudgetExceededEvent",
+    "BudgetReservedEvent",
+    "BudgetSettledEvent",
+    "BudgetWaitingEvent",
     "CancelCause",
     "CassetteError",
     "CassetteMissError",
@@ -249,6 +265,7 @@ __all__ = [
     "InvalidArgumentsError",
     "InvalidToolCall",
     "KeySticky",
+    "LeaseState",
     "LeastMailbox",
     "Leftovers",
     "Limits",
@@ -289,6 +306,7 @@ __all__ = [
     "RunError",
     "SimpleStreamOptions",
     "SpecError",
+    "Spending",
     "StartFailedError",
     "StartTimeoutError",
     "StashFullError",
@@ -346,6 +364,7 @@ __all__ = [
     "stream_proxy",
     "supervisor",
     "tool",
+    "with_budget",
 ]
 
 

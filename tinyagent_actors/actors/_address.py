@@ -94,6 +94,7 @@ class Address:
     """What the incarnation shows to refs of its kind: a supervisor's state, an agent."""
     source: WorkQueue | None = attrs.field(default=None, init=False, repr=False)
     """What it pulls from besides its mailbox, as a worker of a pool."""
+    _when_gone: list[Callable[[], None]] | None = attrs.field(default=None, init=False, repr=False)
     is_gone: bool = attrs.field(default=False, init=False)
     """Whether no incarnation will come any more."""
     _gone: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot, init=False, repr=False)
@@ -107,6 +108,12 @@ class Address:
         if self.children is not None:
             await self.children.wait_ended()
 
+    def call_when_gone(self, function: Callable[[], None]) -> None:
+        """Have a function called, once, when no incarnation will come any more. It must not raise, nor wait."""
+        if self._when_gone is None:
+            self._when_gone = []
+        self._when_gone.append(function)
+
     def retire(self) -> None:
         """Close the mailbox for good; refs lead nowhere from now on."""
         self.is_gone = True
@@ -116,4 +123,7 @@ class Address:
             self.children.stop(CancelCause(self.path, "their parent is gone", "shutdown"))
         if self.source is not None:
             self.source.lose(self)
+        when_gone, self._when_gone = self._when_gone, None
+        for function in when_gone or ():
+            function()
         self._gone.unpark_all()

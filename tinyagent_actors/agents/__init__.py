@@ -5,21 +5,30 @@ from tinyagent_actors.agents._agent_actor import run_agent_actor
 from tinyagent_actors.agents._agent_options import AgentOptions, AgentState
 from tinyagent_actors.agents._agent_ref import AgentRef, RunEvents
 from tinyagent_actors.agents._agent_spec import AgentSpec
+from tinyagent_actors.agents._budget import UNITS, Budget, Unit
 from tinyagent_actors.agents._hooks import Hooks
+from tinyagent_actors.agents._lease import LeaseState
+from tinyagent_actors.agents._ledger import Ledger, ledger_of
 from tinyagent_actors.agents._limits import Limits
 from tinyagent_actors.agents._model_call import ModelCall, ModelStream
 from tinyagent_actors.agents._receipt import Applied, Receipt, Returned
 from tinyagent_actors.agents._run import Run, RunConfig
+from tinyagent_actors.agents._spending import Spending
 from tinyagent_actors.agents._thinking_budgets import ThinkingBudgets
+from tinyagent_actors.agents._with_budget import with_budget
 
 __all__ = [
+    "UNITS",
     "Agent",
     "AgentOptions",
     "AgentRef",
     "AgentSpec",
     "AgentState",
     "Applied",
+    "Budget",
     "Hooks",
+    "LeaseState",
+    "Ledger",
     "Limits",
     "ModelCall",
     "ModelStream",
@@ -28,6 +37,10 @@ __all__ = [
     "Run",
     "RunConfig",
     "RunEvents",
+    "Spending",
     "ThinkingBudgets",
+    "Unit",
+    "ledger_of",
     "run_agent_actor",
+    "with_budget",
 ]

@@ -16,15 +16,21 @@ from __future__ import annotations
 import attrs
 import trio
 
-from tinyagent_actors._errors import TinyAgentError, ValueShapeError
+from tinyagent_actors._errors import BudgetExceededError, TinyAgentError, ValueShapeError
 from tinyagent_actors.actors import ActorContext, CancelCause, ReplySlot
+from tinyagent_actors.agents._account import Account, watched
+from tinyagent_actors.agents._budget import UNLIMITED, Budget
+from tinyagent_actors.agents._lease import Lease
+from tinyagent_actors.agents._ledger import ledger_of
 from tinyagent_actors.agents._message_queue import MessageQueue
-from tinyagent_actors.agents._prompt import Interrupt, Prompt, RunOver
+from tinyagent_actors.agents._metered_call import MeteredCall, need_of
+from tinyagent_actors.agents._prompt import Interrupt, Prompt, RunOver, Spent
 from tinyagent_actors.agents._receipt import Receipt, returned
 from tinyagent_actors.agents._run import Run, RunConfig
 from tinyagent_actors.agents._run_clocks import clocks_of_asker
+from tinyagent_actors.agents._stream_call import ProviderCall
 from tinyagent_actors.agents._transcript import to_messages
-from tinyagent_actors.messages import Message
+from tinyagent_actors.messages import Context, Message
 
 
 @attrs.define(eq=False)
@@ -34,11 +40,17 @@ class AgentActor:
     _context: ActorContext
     _config: RunConfig
     transcript: list[Message] = attrs.field(factory=list, init=False, repr=False)
+    _budget: Budget = attrs.field(default=UNLIMITED, kw_only=True)
     run: Run | None = attrs.field(default=None, init=False)
     """The run that goes on."""
     _steering: MessageQueue = attrs.field(init=False, repr=False)
     _follow_ups: MessageQueue = attrs.field(init=False, repr=False)
     _is_over: bool = attrs.field(default=False, init=False)
+    account: Account | None = attrs.field(default=None, init=False)
+    """What that run draws on."""
+    _lease: Lease = attrs.field(init=False)
+    """Of its life, across restarts."""
+    _spent: BudgetExceededError | None = attrs.field(default=None, init=False)
     _runs: int = attrs.field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -66,6 +78,7 @@ class AgentActor:
 
     async def serve(self) -> None:
         """Serve the mailbox until the agent is stopped or a run that was told fails."""
+        self._open_lease()
         self._context.cell.address.body = self
         try:
             async with trio.open_nursery() as nursery:
@@ -73,11 +86,35 @@ class AgentActor:
                     if isinstance(message, Interrupt):
                         self._give_back("interrupted")
                         _answer(message, ended=False)
-                    elif not isinstance(message, RunOver):
+                    elif not isinstance(message, RunOver | Spent):
                         await self._serve_prompt(message, nursery)
+                    if self._spent is not None:
+                        raise self._spent
         finally:
             self._is_over = True
             self._give_back("interrupted")
+
+    def _open_lease(self) -> None:
+        """Take up the lease of its life.
+
+        Raises:
+            BudgetExceededError: It is spent: an incarnation before this one ended of that.
+            SpecError: A cost is bounded, and the price of the model is not known.
+        """
+        context, config = self._context, self._config
+        lease = self._lease = ledger_of(context.runtime).open(context.cell.address, self._budget)
+        account = Account.open(lease)
+        account.check()
+        if account.needs_price and isinstance(config.call, ProviderCall):
+            need_of(config.model, Context(), config.call.options, account)
+        lease.on_spent = self._run_out
+
+    def _run_out(self, error: BudgetExceededError) -> None:
+        """Hear that the lease is spent: the run ends with that, and then the agent."""
+        self._spent = error
+        if self.run is not None:
+            self.run.fail(error)
+        self._context.cell.address.mailbox.post(Spent())
 
     async def _serve_prompt(self, message: object, nursery: trio.Nursery) -> None:
         slot = self._context.take_reply()
@@ -85,17 +122,20 @@ class AgentActor:
         if prompt is None:
             return
         self._runs += 1
+        account = self.account = Account.open(self._lease, prompt.budget, prompt.asker)
         run = self.run = Run(
             self._runs,
             self._context.runtime,
             self._context.path,
-            self._config,
+            attrs.evolve(self._config, call=MeteredCall(self._config.call, account)),
             self.transcript,
             self._steering,
             self._follow_ups,
             cause=self._context.cell.event,
             above=clocks_of_asker(slot),
+            account=account,
         )
+        account.run.on_spent = run.fail
         prompt.run = run.number
         if slot is not None:
             slot.on_withdraw(lambda: run.interrupt(CancelCause("the asker", "it went away", "withdrawn")))
@@ -105,13 +145,14 @@ class AgentActor:
         finally:
             prompt.over.set()
         self._give_back("ended" if run.interrupted is None else "interrupted")
-        self.run = None
+        self.run = self.account = None
         self._context.cell.event = run.cause
         _hand_over(run, slot)
 
     async def _execute(self, run: Run, prompt: Prompt) -> None:
         try:
-            await run.execute(prompt.messages)
+            async with watched(run.account):
+                await run.execute(prompt.messages)
         finally:
             self._context.cell.address.mailbox.post(RunOver())
 
@@ -165,6 +206,6 @@ def _hand_over(run: Run, slot: ReplySlot | None) -> None:
         slot.reply(run.last_message)
 
 
-async def run_agent_actor(ctx: ActorContext, config: RunConfig) -> None:
+async def run_agent_actor(ctx: ActorContext, config: RunConfig, budget: Budget = UNLIMITED) -> None:
     """Be an agent: the body of the actor that an `AgentSpec` describes."""
-    await AgentActor(ctx, config).serve()
+    await AgentActor(ctx, config, budget=budget).serve()

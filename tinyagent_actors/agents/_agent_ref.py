@@ -11,6 +11,9 @@ import trio
 from tinyagent_actors._errors import ActorStoppedError
 from tinyagent_actors.actors import ActorRef, Policy, Subscription, current_cell
 from tinyagent_actors.agents._agent_actor import AgentActor
+from tinyagent_actors.agents._budget import Budget, to_budget
+from tinyagent_actors.agents._lease import LeaseState
+from tinyagent_actors.agents._ledger import ledger_of
 from tinyagent_actors.agents._prompt import Interrupt, Prompt
 from tinyagent_actors.agents._receipt import Receipt, returned
 from tinyagent_actors.agents._transcript import to_messages
@@ -23,10 +26,14 @@ class AgentRef(ActorRef):
 
     __slots__ = ()
 
-    async def ask(self, message: object) -> AssistantMessage:
+    async def ask(self, message: object, *, budget: Budget | None = None) -> AssistantMessage:
         """Have the agent answer a prompt; the deadline is the caller's cancel scope.
 
         What a provider did is data: the message's `error` says what failed. Cancelling it cancels the run.
+
+        Args:
+            message: The prompt.
+            budget: What this run may spend, with all that it asks others to do; None: as much as the agent may.
 
         Returns:
             The last message of the run; with `stop_reason` ``aborted`` if the run was interrupted.
@@ -34,15 +41,18 @@ class AgentRef(ActorRef):
         Raises:
             ValueShapeError: The prompt is none.
             TurnLimitError: The run used all its turns. `RepeatedCallError` likewise: a limit ended the run.
+            BudgetExceededError: A budget is spent: the run's, the agent's, or one above either; `path` says whose.
             ActorStoppedError: The agent is gone, or went while the prompt was queued.
             ActorDiedError: It crashed during the run.
             AskCycleError: It waits, directly or not, for the actor that asks.
         """
-        answer: AssistantMessage = await super().ask(Prompt(to_messages(message)))
+        answer: AssistantMessage = await super().ask(_to_prompt(message, budget))
         return answer
 
     @asynccontextmanager
-    async def stream(self, message: object, *, policy: Policy | None = None) -> AsyncIterator[RunEvents]:
+    async def stream(
+        self, message: object, *, policy: Policy | None = None, budget: Budget | None = None
+    ) -> AsyncIterator[RunEvents]:
         """Have the agent answer a prompt, and read the events of that run as they come.
 
         Leaving the block before the end cancels the run and waits until nothing of it is left.
@@ -50,6 +60,7 @@ class AgentRef(ActorRef):
         Args:
             message: The prompt.
             policy: What happens when the reader is slow: `block()`, the default, or `conflate(n)`.
+            budget: As for `ask`.
 
         Yields:
             An async iterator of the events of this run; the last is its `AgentEndEvent`.
@@ -58,7 +69,7 @@ class AgentRef(ActorRef):
             ValueShapeError: The prompt is none.
             ActorStoppedError: The agent is gone.
         """
-        prompt = Prompt(to_messages(message))
+        prompt = _to_prompt(message, budget)
         runtime = self.address.runtime
         async with runtime.bus.subscribe(self.path.lstrip("/"), policy=policy) as subscription:
             asking = _Asking(self, prompt, subscription)
@@ -115,6 +126,16 @@ class AgentRef(ActorRef):
             await interrupt.answered.wait()
             nursery.cancel_scope.cancel()
         return bool(interrupt.ended and interrupt.ended[0])
+
+    def lease(self) -> LeaseState | None:
+        """Give what the agent and all below it have used, and may use; None before it has started."""
+        return ledger_of(self.address.runtime).state(self.path)
+
+
+def _to_prompt(message: object, budget: Budget | None) -> Prompt:
+    cell = current_cell()
+    asker = None if cell is None else getattr(cell.address.body, "account", None)
+    return Prompt(to_messages(message), to_budget(budget), asker)
 
 
 async def _set_when_gone(ref: ActorRef, event: trio.Event) -> None:

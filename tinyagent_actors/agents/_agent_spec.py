@@ -12,6 +12,7 @@ from tinyagent_actors.actors import Backoff, ChildSpec, RestartType, Shutdown, c
 from tinyagent_actors.agents._agent_actor import run_agent_actor
 from tinyagent_actors.agents._agent_options import GetApiKey
 from tinyagent_actors.agents._agent_ref import AgentRef
+from tinyagent_actors.agents._budget import UNLIMITED, Budget, to_budget
 from tinyagent_actors.agents._hooks import ConvertToLlm, Hooks, ShouldStopAfterTurn, TransformContext, check_hook
 from tinyagent_actors.agents._limits import Limits
 from tinyagent_actors.agents._message_queue import check_mode
@@ -72,6 +73,8 @@ class AgentSpec:
     thinking_budgets: ThinkingBudgets | None = attrs.field(default=None, converter=to_thinking_budgets, kw_only=True)
     steering_mode: str = attrs.field(default="one-at-a-time", validator=check_mode, kw_only=True)
     follow_up_mode: str = attrs.field(default="one-at-a-time", validator=check_mode, kw_only=True)
+    budget: Budget = attrs.field(default=UNLIMITED, converter=to_budget, kw_only=True)
+    """What the agent and all that it starts may spend in its life, across restarts. None: as much as is allowed above it."""
     restart: RestartType = attrs.field(default="permanent", kw_only=True)
     """An agent that is restarted starts fresh: with an empty transcript."""
     shutdown: Shutdown = attrs.field(default=DEFAULT_SHUTDOWN, kw_only=True)
@@ -97,7 +100,7 @@ class AgentSpec:
         return ChildSpec(
             self.name,
             run_agent_actor,
-            args=(config,),
+            args=(config, self.budget),
             restart=self.restart,
             shutdown=self.shutdown,
             mailbox_capacity=self.mailbox_capacity,

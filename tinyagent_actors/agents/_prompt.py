@@ -5,6 +5,8 @@ from __future__ import annotations
 import attrs
 import trio
 
+from tinyagent_actors.agents._account import Account
+from tinyagent_actors.agents._budget import UNLIMITED, Budget
 from tinyagent_actors.messages import Message
 
 
@@ -13,6 +15,10 @@ class Prompt:
     """Messages for an agent, and word of the run they lead to."""
 
     messages: tuple[Message, ...]
+    budget: Budget = UNLIMITED
+    """What the run may spend."""
+    asker: Account | None = attrs.field(default=None, repr=False)
+    """Of the run that asks, if one does."""
     run: int | None = attrs.field(default=None, init=False)
     """The number of the run, once it has begun."""
     over: trio.Event = attrs.field(factory=trio.Event, init=False)
@@ -29,6 +35,11 @@ class Interrupt:
     """Set when it has been dealt with."""
     ended: list[bool] = attrs.field(factory=list)
     """Whether there was a run to end; filled before `answered` is set."""
+
+
+@attrs.frozen(eq=False)
+class Spent:
+    """On the control lane: the agent's lease has run out."""
 
 
 @attrs.frozen(eq=False)

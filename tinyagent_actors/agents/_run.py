@@ -19,8 +19,9 @@ from typing import Any, Final
 import attrs
 import trio
 
-from tinyagent_actors._errors import RepeatedCallError, TinyAgentError, TurnLimitError
+from tinyagent_actors._errors import BudgetExceededError, RepeatedCallError, TinyAgentError, TurnLimitError
 from tinyagent_actors.actors import CancelCause, ClockAbove, Runtime, as_fact
+from tinyagent_actors.agents._account import Account, counting
 from tinyagent_actors.agents._hooks import Hooks
 from tinyagent_actors.agents._limits import Limits, RepeatGuard
 from tinyagent_actors.agents._message_queue import MessageQueue
@@ -94,6 +95,8 @@ class Run:
     above: tuple[ClockAbove, ...] = ()
     """The clocks and deadlines of what this run is a part of."""
     clocks: RunClocks = attrs.field(init=False, repr=False)
+    account: Account | None = attrs.field(default=None, repr=False)
+    """What it may spend; None: nobody counts."""
     turn: int = attrs.field(default=0, init=False)
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False, repr=False)
     interrupted: CancelCause | None = attrs.field(default=None, init=False)
@@ -120,6 +123,12 @@ class Run:
             self.interrupted = cause
             self.scope.cancel(reason=f"{cause.source} by {cause.by}")
 
+    def fail(self, error: Exception) -> None:
+        """End it with an error, from outside: stream and tools are cancelled, what came is kept. Does not wait; the first stays."""
+        if not self.is_over and self.error is None:
+            self.error = error
+            self.scope.cancel(reason=type(error).__name__)
+
     async def execute(self, prompt: tuple[Message, ...]) -> None:
         """Run to the end: afterwards `last_message`, or `error`, says how it went. Nothing is left running.
 
@@ -133,7 +142,8 @@ class Run:
         try:
             with self.scope:
                 async with self.clocks.running():
-                    await self.loop(prompt)
+                    with counting(self.account):
+                        await self.loop(prompt)
         except trio.Cancelled:
             self.interrupted = self.interrupted or outer_cause()
             raise
@@ -227,7 +237,10 @@ class Run:
             raise
 
     def _why_cancelled(self) -> str:
-        return self.clocks.hear_cancelled() or (self.interrupted or outer_cause()).why
+        over = self.clocks.hear_cancelled()
+        if self.error is not None:
+            return str(as_fact(self.error))
+        return over or (self.interrupted or outer_cause()).why
 
     async def _tell_progress(self, log: list[StreamEvent], new: int, base: AssistantMessage) -> None:
         bus = self.runtime.bus
@@ -246,6 +259,7 @@ class Run:
         times = self._count_repeats(calls)
         limit = self.config.limits.refuse_at or math.inf
         running = next((place for place, count in enumerate(times) if count >= limit), len(calls))
+        await self._take_tool_calls(answer, calls[:running])
         batch = CallBatch(
             calls[:running],
             self.config.tools,
@@ -273,6 +287,17 @@ class Run:
         context = Context(self.config.system_prompt, tuple(self.transcript), self.config.definitions)
         new = tuple(self.transcript[self._begun_at :])
         return batch.terminate or await self.config.hooks.stop_after(answer, results, context, new)
+
+    async def _take_tool_calls(self, answer: AssistantMessage, calls: tuple[ToolCall | InvalidToolCall, ...]) -> None:
+        """Enter calls in the account before they run; where they are too many, none runs and the turn is over."""
+        if self.account is None:
+            return
+        try:
+            await self.account.take_tool_calls(sum(isinstance(call, ToolCall) for call in calls), self.publish)
+        except (trio.Cancelled, BudgetExceededError) as error:
+            why = str(error) if isinstance(error, BudgetExceededError) else self._why_cancelled()
+            self._end_turn(answer, results_for_open_calls(answer, why))
+            raise
 
     def _count_repeats(self, calls: tuple[ToolCall | InvalidToolCall, ...]) -> list[int]:
         """Give for each call how many identical ones in a row it makes, over the turns."""

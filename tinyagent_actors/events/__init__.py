@@ -21,6 +21,12 @@ from tinyagent_actors.events._agent import (
     TurnEndEvent,
     TurnStartEvent,
 )
+from tinyagent_actors.events._budget import (
+    BudgetExceededEvent,
+    BudgetReservedEvent,
+    BudgetSettledEvent,
+    BudgetWaitingEvent,
+)
 from tinyagent_actors.events._codec import converter, structure, structure_event, structure_message, unstructure
 from tinyagent_actors.events._fact import as_fact
 from tinyagent_actors.events._governor import (
@@ -65,6 +71,10 @@ __all__ = [
     "ActorStoppedEvent",
     "AgentEndEvent",
     "AgentStartEvent",
+    "BudgetExceededEvent",
+    "BudgetReservedEvent",
+    "BudgetSettledEvent",
+    "BudgetWaitingEvent",
     "DeadLetterEvent",
     "Delta",
     "Event",

@@ -6,7 +6,7 @@ from tinyagent_actors.providers._engines import best_engine
 from tinyagent_actors.providers._governor_statistics import GovernorStatistics
 from tinyagent_actors.providers._governors import governor_statistics
 from tinyagent_actors.providers._model_facts import Kind, ModelFacts
-from tinyagent_actors.providers._model_table import ModelTable, load_models
+from tinyagent_actors.providers._model_table import ModelTable, default_models, load_models
 from tinyagent_actors.providers._open_stream import open_stream, open_told_stream
 from tinyagent_actors.providers._openai_compat import OpenAICompatModel, stream_alchemy_openai_completions
 from tinyagent_actors.providers._openrouter import OpenRouterModel, stream_openrouter
@@ -42,6 +42,7 @@ __all__ = [
     "best_engine",
     "cost_of",
     "create_proxy_stream",
+    "default_models",
     "governor_statistics",
     "load_models",
     "open_stream",

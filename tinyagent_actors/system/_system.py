@@ -25,6 +25,7 @@ from tinyagent_actors.actors import (
     Via,
     as_fact,
 )
+from tinyagent_actors.agents import LeaseState, Spending, ledger_of
 from tinyagent_actors.events import SystemStoppedEvent
 from tinyagent_actors.supervision import CLEANUP_GRACE, ChildCount, ChildInfo, SupervisorRef
 from tinyagent_actors.system._root import Root
@@ -196,6 +197,19 @@ class System:
             An async context manager; its value is an async iterator of events and gaps.
         """
         return self.runtime.bus.subscribe(pattern, policy=policy)
+
+    def leases(self) -> tuple[LeaseState, ...]:
+        """Give what has been used, and may be, by the whole (``/``), by each agent and by each actor above one, in order of paths."""
+        return ledger_of(self.runtime).states(trio.current_time())
+
+    def spending(self, path: str = "/") -> Spending:
+        """Give what was used at a path and below, agents that are gone included.
+
+        Args:
+            path: Of an actor that there is, relative to the root; of one that is gone, what it used is in the sum of what stood
+                above it.
+        """
+        return ledger_of(self.runtime).spending("/" + path.strip("/"))
 
     def leftovers(self) -> Leftovers:
         """Count and name what was told to end and still runs."""
