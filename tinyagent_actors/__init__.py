@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         ActorDiedError,
         ActorError,
         ActorStoppedError,
+        AddressRefusedError,
         AgentBusyError,
         AlreadyPresentError,
         AlreadyRegisteredError,
@@ -30,14 +31,17 @@ if TYPE_CHECKING:
         DeadlineExceededError,
         DeathPactError,
         EngineUnavailableError,
+        FetchError,
         ForeignError,
         HookError,
         InvalidArgumentsError,
         MailboxFullError,
         MaxChildrenError,
+        McpServerError,
         NoMembersError,
         NotAnsweredError,
         NotRegisteredError,
+        PathRefusedError,
         ProviderError,
         RepeatedCallError,
         RestartIntensityExceededError,
@@ -51,6 +55,7 @@ if TYPE_CHECKING:
         SupervisorStoppingError,
         SystemFailedError,
         TinyAgentError,
+        ToolCrashedError,
         ToolDefinitionError,
         ToolError,
         ToolTimeoutError,
@@ -173,17 +178,26 @@ if TYPE_CHECKING:
     )
     from tinyagent_actors.supervision import PoolRef, SupervisorRef, pool, supervisor
     from tinyagent_actors.system import System, open_system, run
-    from tinyagent_actors.tools import AgentTool, Tool, ToolContext, ToolLoopControl, tool
+    from tinyagent_actors.tools import (
+        AgentTool,
+        SpillPolicy,
+        Tool,
+        ToolContext,
+        ToolLoopControl,
+        set_spill_policy,
+        tool,
+    )
 
 _NAMES = {
-    "_errors": """ActorDefinitionError ActorDiedError ActorError ActorStoppedError AgentBusyError AlreadyPresentError
-        AlreadyRegisteredError AlreadyStartedError AskCycleError BudgetExceededError CassetteError CassetteMissError CassetteUnusedError
-        ChildNotFoundError ChildRunningError DeadlineExceededError
-        DeathPactError EngineUnavailableError ForeignError HookError InvalidArgumentsError MailboxFullError MaxChildrenError NoMembersError
-        NotAnsweredError NotRegisteredError ProviderError RepeatedCallError RestartIntensityExceededError RunError SpecError
-        StartFailedError StartTimeoutError StashFullError SubscriberTooSlowError SupervisionError SupervisorStoppingError
-        SystemFailedError TinyAgentError ToolDefinitionError ToolError ToolTimeoutError TurnLimitError UnhandledMessageError
-        ValueShapeError""",
+        "_errors": """ActorDefinitionError ActorDiedError ActorError ActorStoppedError AddressRefusedError
+        AgentBusyError AlreadyPresentError AlreadyRegisteredError AlreadyStartedError AskCycleError
+        BudgetExceededError CassetteError CassetteMissError CassetteUnusedError ChildNotFoundError ChildRunningError
+        DeadlineExceededError DeathPactError EngineUnavailableError FetchError ForeignError HookError
+        InvalidArgumentsError MailboxFullError MaxChildrenError McpServerError NoMembersError NotAnsweredError
+        NotRegisteredError PathRefusedError ProviderError RepeatedCallError RestartIntensityExceededError RunError
+        SpecError StartFailedError StartTimeoutError StashFullError SubscriberTooSlowError SupervisionError
+        SupervisorStoppingError SystemFailedError TinyAgentError ToolCrashedError ToolDefinitionError ToolError
+        ToolTimeoutError TurnLimitError UnhandledMessageError ValueShapeError""",
     "actors": """Actor ActorContext ActorRef Backoff CancelCause ChildSpec Down Exit Ignore KeySticky LeastMailbox Leftovers LinkExit
         Monitor PipedFailure PipedValue Publication ReceiveTimeout ReplySlot RoundRobin Timer Via block conflate handles""",
     "agents": """Agent AgentOptions AgentRef AgentSpec AgentState Applied Budget LeaseState Limits Receipt Returned Spending
@@ -200,7 +214,7 @@ _NAMES = {
         create_proxy_stream open_stream stream_alchemy_openai_completions stream_openrouter stream_proxy""",
     "supervision": "PoolRef SupervisorRef pool supervisor",
     "system": "System open_system run",
-    "tools": "AgentTool Tool ToolContext ToolLoopControl tool",
+        "tools": "AgentTool SpillPolicy Tool ToolContext ToolLoopControl set_spill_policy tool",
 }
 _HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}
 
@@ -217,6 +231,7 @@ __all__ = [
     "ActorStartedEvent",
     "ActorStoppedError",
     "ActorStoppedEvent",
+    "AddressRefusedError",
     "Agent",
     "AgentBusyError",
     "AgentEndEvent",
@@ -257,6 +272,7 @@ __all__ = [
     "EngineUnavailableError",
     "Event",
     "Exit",
+    "FetchError",
     "ForeignError",
     "Gap",
     "HookError",
@@ -273,6 +289,7 @@ __all__ = [
     "LoopBlockedEvent",
     "MailboxFullError",
     "MaxChildrenError",
+    "McpServerError",
     "MessageEndEvent",
     "MessageStartEvent",
     "MessageUpdateEvent",
@@ -287,6 +304,7 @@ __all__ = [
     "NotRegisteredError",
     "OpenAICompatModel",
     "OpenRouterModel",
+    "PathRefusedError",
     "PipedFailure",
     "PipedValue",
     "PoolRef",
@@ -307,6 +325,7 @@ __all__ = [
     "SimpleStreamOptions",
     "SpecError",
     "Spending",
+    "SpillPolicy",
     "StartFailedError",
     "StartTimeoutError",
     "StashFullError",
@@ -333,6 +352,7 @@ __all__ = [
     "ToolCall",
     "ToolCallDelta",
     "ToolContext",
+    "ToolCrashedError",
     "ToolDefinition",
     "ToolDefinitionError",
     "ToolError",
@@ -359,6 +379,7 @@ __all__ = [
     "open_system",
     "pool",
     "run",
+    "set_spill_policy",
     "stream_alchemy_openai_completions",
     "stream_openrouter",
     "stream_proxy",

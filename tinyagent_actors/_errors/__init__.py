@@ -37,8 +37,13 @@
     ├── LogFileError               the log cannot be written; the run goes on without it
     ├── EngineUnavailableError     the engine that was named is not built here
     ├── ProviderError              what a model's provider did wrong; a value as well as an exception
+    ├── McpServerError             an MCP server could not be started, broke the protocol, or went away
     ├── ToolError                  something about a tool
+    │   ├── AddressRefusedError    an address must not be fetched from
+    │   ├── FetchError             a page could not be fetched
     │   ├── InvalidArgumentsError  the model's arguments do not fit; every problem is named
+    │   ├── PathRefusedError       a name leads out of the folder that a tool may use
+    │   ├── ToolCrashedError       the process of a tool ended without a result
     │   ├── ToolDefinitionError    a function cannot be made a tool
     │   └── ToolTimeoutError       a deadline ended the tool; `deadline` names which
     └── RunError                   a run was ended by a limit, or could not be begun
@@ -109,12 +114,20 @@ from tinyagent_actors._errors._supervision import (
     SupervisorStoppingError,
     SystemFailedError,
 )
+from tinyagent_actors._errors._tool import (
+    AddressRefusedError,
+    FetchError,
+    McpServerError,
+    PathRefusedError,
+    ToolCrashedError,
+)
 
 __all__ = [
     "ActorDefinitionError",
     "ActorDiedError",
     "ActorError",
     "ActorStoppedError",
+    "AddressRefusedError",
     "AgentBusyError",
     "AlreadyPresentError",
     "AlreadyRegisteredError",
@@ -130,15 +143,18 @@ __all__ = [
     "DeathPactError",
     "EngineUnavailableError",
     "ErrorKind",
+    "FetchError",
     "ForeignError",
     "HookError",
     "InvalidArgumentsError",
     "LogFileError",
     "MailboxFullError",
     "MaxChildrenError",
+    "McpServerError",
     "NoMembersError",
     "NotAnsweredError",
     "NotRegisteredError",
+    "PathRefusedError",
     "ProviderError",
     "RepeatedCallError",
     "RestartIntensityExceededError",
@@ -153,6 +169,7 @@ __all__ = [
     "SupervisorStoppingError",
     "SystemFailedError",
     "TinyAgentError",
+    "ToolCrashedError",
     "ToolDefinitionError",
     "ToolError",
     "ToolTimeoutError",

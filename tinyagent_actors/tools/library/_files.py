@@ -11,9 +11,10 @@ from typing import Final
 
 import attrs
 
+from tinyagent_actors._errors import PathRefusedError
 from tinyagent_actors.tools._result import encodable
 from tinyagent_actors.tools._tool import Tool, tool
-from tinyagent_actors.tools.library._root import FOLDER, PathRefusedError, Place, Root
+from tinyagent_actors.tools.library._root import FOLDER, Place, Root
 
 MOST_READ: Final = 200 * 1024
 """Bytes that one call of `read_file` gives."""

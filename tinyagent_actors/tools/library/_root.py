@@ -25,13 +25,11 @@ from typing import Final
 
 import attrs
 
+from tinyagent_actors._errors import PathRefusedError
+
 MOST_LINKS: Final = 40
 MOST_PARTS: Final = 256
 FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-
-
-class PathRefusedError(Exception):
-    """A name leads out of the root, or to what may not be opened. The model reads the sentence."""
 
 
 def _to_real_path(value: Path | str) -> Path:
@@ -69,7 +67,7 @@ class Place:
             descriptor = os.open(self.name, flags, dir_fd=self.folder)
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise PathRefusedError(f"{self.path} is no regular file")
+                raise PathRefusedError(self.path, "is no regular file")
             yield descriptor
         finally:
             os.close(descriptor)
@@ -83,7 +81,7 @@ class Place:
         """
         before = self.stat()
         if before is not None and not stat.S_ISREG(before.st_mode):
-            raise PathRefusedError(f"{self.path} is no regular file")
+            raise PathRefusedError(self.path, "is no regular file")
         mode = 0o644 if before is None else stat.S_IMODE(before.st_mode)
         new = f".{self.name[:100]}.{secrets.token_hex(6)}.new"
         descriptor = os.open(
@@ -167,7 +165,7 @@ class _Walk:
             part = self.parts.popleft()
             if part == "..":
                 if len(self.folders) == 1:
-                    raise PathRefusedError(f"{self.name} leads out of the folder that you may use")
+                    raise self._leads_out()
                 self.folders.pop()
             elif self._follows_link(part):
                 continue
@@ -180,21 +178,24 @@ class _Walk:
     def _start(self, name: str) -> None:
         """Begin at the root, with a name that is to be walked from there."""
         if "\0" in name:
-            raise PathRefusedError("a name must not hold NUL")
+            raise PathRefusedError(self.name.replace("\0", "?"), "holds a NUL")
         if name.startswith("/"):
             try:
                 name = str(Path(name).relative_to(self.root))
             except ValueError:
-                raise PathRefusedError(f"{self.name} leads out of the folder that you may use") from None
+                raise self._leads_out() from None
         self._add(name)
         if not self.folders:
             self._push(os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), "")
         del self.folders[1:]
 
+    def _leads_out(self) -> PathRefusedError:
+        return PathRefusedError(self.name, "leads out of the folder that you may use")
+
     def _add(self, name: str) -> None:
         self.parts.extendleft(reversed([part for part in name.split("/") if part not in {"", "."}]))
         if len(self.parts) + len(self.folders) > MOST_PARTS:
-            raise PathRefusedError(f"{self.name[:200]} has too many parts")
+            raise PathRefusedError(f"{self.name[:200]}...", "has too many parts")
 
     def _follows_link(self, part: str) -> bool:
         """Put the target of a link in its place; whether it was one."""
@@ -209,7 +210,7 @@ class _Walk:
                 raise
         self.links += 1
         if self.links > MOST_LINKS:
-            raise PathRefusedError(f"{self.name} has too many links on its way")
+            raise PathRefusedError(self.name, "has too many links on its way")
         if target.startswith("/"):
             self._start(target)
         else:
@@ -239,5 +240,5 @@ def _told(path: str) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno == errno.ELOOP:
-            raise PathRefusedError(f"{path} is a link now") from None
+            raise PathRefusedError(path, "is a link now") from None
         raise OSError(error.errno, error.strerror, path) from None
