@@ -124,6 +124,13 @@ class ProcessGroup:
             await self.wait()
             nursery.cancel_scope.deadline = trio.current_time() + DRAIN
 
+    async def pump_stderr(self) -> None:
+        """Read what it writes to stderr into its sink, to the end; for who reads `stdout` himself."""
+        for stream, sink in self._open:
+            if stream is self._process.stderr:
+                await self._pump_pipe(stream, sink)
+                return
+
     def send_signal(self, number: int) -> None:
         """Send a signal to every member of the group. Never raises: nobody there is fine, and what may not be done is logged."""
         try:
@@ -215,7 +222,6 @@ async def open_process_group(
     stdout: Sink = discard,
     grace: float = GRACE,
     deliver_cancel: DeliverCancel | None = None,
-    pass_fds: Sequence[int] = (),
 ) -> AsyncIterator[ProcessGroup]:
     """Start a command in a session of its own; leaving the block ends it and all that it started.
 
@@ -233,7 +239,6 @@ async def open_process_group(
         stdout: Takes what it writes there while `pump` runs and at the end; whoever reads `group.stdout` gets the rest.
         grace: Seconds between TERM and KILL.
         deliver_cancel: Asks the group to end, in place of TERM; has `grace` seconds. What it raises is logged.
-        pass_fds: File descriptors that it inherits, besides the three.
 
     Yields:
         The group.
@@ -243,7 +248,7 @@ async def open_process_group(
     """
     await trio.lowlevel.checkpoint_if_cancelled()
     with trio.CancelScope(shield=True):  # what a thread starts is nobody's until the thread has returned
-        options: dict[str, Any] = {"cwd": cwd, "env": env, "pass_fds": pass_fds, "start_new_session": True}
+        options: dict[str, Any] = {"cwd": cwd, "env": env, "start_new_session": True}
         process = await trio.lowlevel.open_process(
             list(command),
             stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,

@@ -13,6 +13,7 @@ import attrs
 import orjson
 import trio
 
+from tinyagent_actors._errors import ForeignError
 from tinyagent_actors.messages import AgentToolResult, Content, ImageContent, TextContent
 from tinyagent_actors.tools._spill import SpillFile, SpillFiles
 
@@ -24,6 +25,8 @@ DETAILS_LIMIT: Final = 1024 * 1024
 """Bytes of JSON that the details of one result may have; of more there are none."""
 MOST_BLOCKS: Final = 256
 """Blocks of one result."""
+_MARKER_ROOM: Final = 1024
+"""Bytes of the limit that are left for the marker: what was cut once fits, and is not cut again."""
 _PIECE: Final = 1024 * 1024
 
 
@@ -33,10 +36,15 @@ def to_result(value: object) -> AgentToolResult:
     Raises:
         TypeError: No model can read it: bytes, or something that JSON cannot say.
     """
-    return _bounded(_made(value))
+    return _bounded(made_result(value))
 
 
-def _made(value: object) -> AgentToolResult:
+def made_result(value: object) -> AgentToolResult:
+    """Give the result for what a tool returned, of any length.
+
+    Raises:
+        TypeError: No model can read it.
+    """
     if isinstance(value, AgentToolResult):
         return value
     if isinstance(value, str):
@@ -51,13 +59,18 @@ def _made(value: object) -> AgentToolResult:
 
 def _as_json(value: object) -> str:
     try:
-        return orjson.dumps(value, default=_plain).decode()
+        return orjson.dumps(value, default=plain).decode()
     except (TypeError, orjson.JSONEncodeError) as error:
         message = f"what the tool returned cannot be said in JSON: {error}"
         raise TypeError(message) from error
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
+    """Give what JSON can say of a value that it does not know.
+
+    Raises:
+        TypeError: Nothing.
+    """
     if attrs.has(type(value)):
         return attrs.asdict(value, recurse=False)  # type: ignore[arg-type]  # just checked
     if isinstance(value, set | frozenset):
@@ -80,7 +93,7 @@ async def to_kept_result(value: object, spill: SpillFiles, name: str) -> AgentTo
     Raises:
         TypeError: No model can read it.
     """
-    result = _made(value)
+    result = made_result(value)
     if _is_short(result):
         return _bounded(result)
     with trio.CancelScope(shield=True):
@@ -89,7 +102,7 @@ async def to_kept_result(value: object, spill: SpillFiles, name: str) -> AgentTo
 
 
 def _kept(result: AgentToolResult, spill: SpillFiles, name: str) -> AgentToolResult:
-    if sum(map(len, _texts(result))) <= OUTPUT_LIMIT and _is_within_limit(_texts(result)):
+    if _is_within_limit(_texts(result)):
         return _bounded(result)
     file = spill.open(name)
     try:
@@ -108,7 +121,10 @@ def _texts(result: AgentToolResult) -> list[str]:
 
 
 def _is_within_limit(texts: list[str]) -> bool:
-    return sum(len(encodable(text).encode()) for text in texts) <= OUTPUT_LIMIT
+    total = sum(map(len, texts))
+    return total * 4 <= OUTPUT_LIMIT or (
+        total <= OUTPUT_LIMIT and sum(len(encodable(text).encode()) for text in texts) <= OUTPUT_LIMIT
+    )
 
 
 def _is_short(result: AgentToolResult) -> bool:
@@ -126,7 +142,8 @@ def _bounded(result: AgentToolResult, file: SpillFile | None = None) -> AgentToo
     ):
         return result
     blocks: list[Content] = []
-    left, shown, is_cut = OUTPUT_LIMIT, 0, False
+    left = OUTPUT_LIMIT if _is_within_limit(_texts(result)) else OUTPUT_LIMIT - _MARKER_ROOM
+    shown, is_cut = 0, False
     for block in result.content[:MOST_BLOCKS]:
         if isinstance(block, ImageContent) and len(block.data or "") > IMAGE_LIMIT:
             blocks.append(TextContent(f"[an image was left out: {len(block.data or '')} characters of base64]"))
@@ -153,7 +170,7 @@ def _is_small(details: object) -> bool:
     if details is None:
         return True
     try:
-        return len(orjson.dumps(details, default=_plain)) <= DETAILS_LIMIT
+        return len(orjson.dumps(details, default=plain)) <= DETAILS_LIMIT
     except (TypeError, orjson.JSONEncodeError):
         return True
 
@@ -173,6 +190,8 @@ def error_text(error: BaseException) -> str:
         error = error.exceptions[0]
     if isinstance(error, BaseExceptionGroup):
         return "; ".join(error_text(part) for part in error.exceptions)
+    if isinstance(error, ForeignError):
+        return encodable(str(error))[:4000]
     try:
         text = str(error)
     except Exception:  # noqa: BLE001  # an exception whose __str__ raises is still told by its type

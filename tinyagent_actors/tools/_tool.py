@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, TypeAlias, overload
+from typing import Any, Literal, TypeAlias, overload
 
 import attrs
 
@@ -14,6 +14,7 @@ from tinyagent_actors.tools._arguments import ArgumentReader
 from tinyagent_actors.tools._context import ToolContext
 from tinyagent_actors.tools._isolation import Isolation
 from tinyagent_actors.tools._options import CLEANUP_GRACE, DEFAULT_TIMEOUT, Effect, Locks, ToolOptions
+from tinyagent_actors.tools._process_isolation import ProcessIsolation
 from tinyagent_actors.tools._schema import read_signature
 from tinyagent_actors.tools._signal import Signal
 from tinyagent_actors.tools._task import TaskIsolation
@@ -105,7 +106,7 @@ def tool(
     retries: int = 0,
     locks: Locks = (),
     fail_fast: bool = False,
-    isolation: Isolation | None = None,
+    isolation: Isolation | Literal["process"] | None = None,
 ) -> Callable[[Callable[..., Any]], Tool]: ...
 
 
@@ -115,7 +116,7 @@ def tool(  # one keyword an option: it is how they are read in a user's code
     *,
     name: str | None = None,
     description: str | None = None,
-    isolation: Isolation | None = None,
+    isolation: Isolation | Literal["process"] | None = None,
     **options: Any,
 ) -> Tool | Callable[[Callable[..., Any]], Tool]:
     """Make a function a tool: its signature and docstring become the schema that the model sees and arguments must fit.
@@ -127,7 +128,7 @@ def tool(  # one keyword an option: it is how they are read in a user's code
         function: The function.
         name: What the model calls it by; its own name if None.
         description: What the model is told; the docstring's text if None.
-        isolation: The way it runs, if not as said above.
+        isolation: The way it runs, if not as said above; ``"process"``: in a process of its own, which a cancel kills at once.
         **options: The fields of `ToolOptions`: `timeout`, `cleanup_grace`, `effect`, `retries`, `locks`, `fail_fast`.
 
     Raises:
@@ -152,7 +153,7 @@ def _make(
     function: Callable[..., Any],
     name: str | None,
     description: str | None,
-    isolation: Isolation | None,
+    isolation: Isolation | Literal["process"] | None,
     options: ToolOptions,
 ) -> Tool:
     named = name or function.__name__
@@ -165,6 +166,8 @@ def _make(
 
     is_async = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
     definition = ToolDefinition(named, description or signature.description, signature.parameters)
+    if isolation == "process":
+        isolation = ProcessIsolation.of(function, named)
     way = isolation or (TaskIsolation() if is_async else ThreadIsolation())
     return Tool(definition, reader, execute, way, options, function)
 
