@@ -189,7 +189,7 @@ if TYPE_CHECKING:
     )
 
 _NAMES = {
-        "_errors": """ActorDefinitionError ActorDiedError ActorError ActorStoppedError AddressRefusedError
+    "_errors": """ActorDefinitionError ActorDiedError ActorError ActorStoppedError AddressRefusedError
         AgentBusyError AlreadyPresentError AlreadyRegisteredError AlreadyStartedError AskCycleError
         BudgetExceededError CassetteError CassetteMissError CassetteUnusedError ChildNotFoundError ChildRunningError
         DeadlineExceededError DeathPactError EngineUnavailableError FetchError ForeignError HookError
@@ -214,7 +214,7 @@ _NAMES = {
         create_proxy_stream open_stream stream_alchemy_openai_completions stream_openrouter stream_proxy""",
     "supervision": "PoolRef SupervisorRef pool supervisor",
     "system": "System open_system run",
-        "tools": "AgentTool SpillPolicy Tool ToolContext ToolLoopControl set_spill_policy tool",
+    "tools": "AgentTool SpillPolicy Tool ToolContext ToolLoopControl set_spill_policy tool",
 }
 _HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}
 
