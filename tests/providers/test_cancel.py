@@ -11,6 +11,8 @@ from tinyagent_actors.providers import StreamOptions, open_stream
 from tinyagent_actors.testing import ChatRequest, Delivery, Endpoint, Reply, Stall, open_endpoint
 
 FOREVER = Reply(text="word " * 1000, chunk_size=5, delivery=Delivery(delay_between=0.02))
+SLOWLY = Reply(text="word " * 1000, chunk_size=5, delivery=Delivery(delay_between=0.5))
+"""At a pace that leaves the loop time for hundreds, the endpoint's side as well as ours."""
 
 
 async def read(endpoint: Endpoint, engine: str) -> str:
@@ -84,7 +86,7 @@ async def test_cancel_of_many_streams_in_flight(engine: str) -> None:
     """200 streams are cancelled at once: the server sees each of them leave."""
 
     def policy(_: ChatRequest) -> Reply:
-        return FOREVER
+        return SLOWLY
 
     async with open_endpoint(policy) as endpoint:
         async with trio.open_nursery() as nursery:

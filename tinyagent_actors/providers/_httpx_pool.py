@@ -21,6 +21,7 @@ import trio
 
 from tinyagent_actors.actors import current_runtime
 from tinyagent_actors.providers._certificates import TRUST_NOBODY, Certificates
+from tinyagent_actors.providers._merged_chunks import merge_chunks
 from tinyagent_actors.providers._route import STRAIGHT, Route
 
 MAX_IDLE: Final = 512
@@ -88,6 +89,8 @@ class ShardedTransport(httpx.AsyncBaseTransport):
             raise
         request.extensions.pop("trace", None)
         body = cast("httpx.AsyncByteStream", response.stream)
+        if response.headers.get("transfer-encoding", "").lower() == "chunked":
+            merge_chunks(body)
         response.stream = _ShardStream(self, shard, body, response.extensions["network_stream"])
         return response
 

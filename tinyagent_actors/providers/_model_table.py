@@ -35,11 +35,11 @@ class ModelTable:
         return f"ModelTable({len(self)} models)"
 
     def __len__(self) -> int:
-        return len(self._row_keys())
+        return len(_row_keys(self._layers))
 
     def __iter__(self) -> Iterator[ModelFacts]:
         """Give what is known of each model that has a row, in the order of the rows."""
-        return (self.facts(Model(model_id, provider)) for provider, model_id in self._row_keys().values())
+        return (self.facts(Model(model_id, provider)) for provider, model_id in _row_keys(self._layers).values())
 
     def facts(self, model: Model, url: str | None = None) -> ModelFacts:
         """Give what is known of a model. What the model says of itself wins; a model that is not known has few facts.
@@ -71,9 +71,9 @@ class ModelTable:
 
     def read(self, kind: type[_T], model: Model, url: str | None = None) -> _T:
         """Give the settings of a model that a class has fields for, as an object of it."""
-        _, settings = self._settings(model, url)
-        names = {field.name for field in attrs.fields(kind)}
-        return kind(**{name: value for name, value in settings.items() if name in names})
+        host = _host_of(url or model.base_url or "")
+        read: _T = _object(kind, self._layers, model.provider.lower(), model.id.lower(), host)
+        return read
 
     def base_url(self, model: Model) -> str | None:
         """Give where a model is served, if a row or a rule says so."""
@@ -82,10 +82,12 @@ class ModelTable:
     def _settings(self, model: Model, url: str | None) -> tuple[str, Settings]:
         return _settings(self._layers, model.provider.lower(), model.id.lower(), _host_of(url or model.base_url or ""))
 
-    def _row_keys(self) -> dict[tuple[str, str], tuple[str, str]]:
-        rows = (row for layer in self._layers for row in layer.rows.values())
-        keys = ((row["provider"], row["id"]) for row in rows)
-        return {(provider.lower(), model_id.lower()): (provider, model_id) for provider, model_id in keys}
+
+@lru_cache(maxsize=16)
+def _row_keys(layers: tuple[Layer, ...]) -> dict[tuple[str, str], tuple[str, str]]:
+    rows = (row for layer in layers for row in layer.rows.values())
+    keys = ((row["provider"], row["id"]) for row in rows)
+    return {(provider.lower(), model_id.lower()): (provider, model_id) for provider, model_id in keys}
 
 
 def _host_of(url: str) -> str:
@@ -110,6 +112,14 @@ def _settings(layers: tuple[Layer, ...], provider: str, model_id: str, host: str
         if place >= first:
             settings.update(rows[place])
     return provider, settings
+
+
+@lru_cache(maxsize=256)
+def _object(kind: type[Any], layers: tuple[Layer, ...], provider: str, model_id: str, host: str) -> Any:
+    """Give the settings of a model that a class has fields for, as an object of it; the class is a frozen one."""
+    _, settings = _settings(layers, provider, model_id, host)
+    names = {field.name for field in attrs.fields(kind)}
+    return kind(**{name: value for name, value in settings.items() if name in names})
 
 
 def load_models(path: str | Path | None = None) -> ModelTable:
