@@ -18,8 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = Path("docs/reference/behaviours.md")
 NUMBERS = [f"S{number:02}" for number in range(1, 69)]
 
-_NUMBER = re.compile(r"\b[A-Z]\d\d\b")
-_LEADING = re.compile(r"^(?:[A-Z]\d\d(?:, | and )?)+: ")
+_NUMBER = re.compile(r"\b(?:[A-Z]\d\d|mission \d{1,2})\b")
+_LEADING = re.compile(r"^(?:(?:[A-Z]\d\d|mission \d{1,2})(?:, | and )?)+: ")
 _HEAD = """\
 # Behaviours
 
