@@ -21,6 +21,10 @@ if TYPE_CHECKING:
         AlreadyPresentError,
         AlreadyRegisteredError,
         AlreadyStartedError,
+        ApprovalAnsweredError,
+        ApprovalError,
+        ApprovalMismatchError,
+        ApprovalNotFoundError,
         AskCycleError,
         BudgetExceededError,
         CassetteError,
@@ -67,6 +71,7 @@ if TYPE_CHECKING:
         Actor,
         ActorContext,
         ActorRef,
+        ApprovalRequest,
         Backoff,
         CancelCause,
         ChildSpec,
@@ -114,6 +119,8 @@ if TYPE_CHECKING:
         ActorStoppedEvent,
         AgentEndEvent,
         AgentStartEvent,
+        ApprovalRequestedEvent,
+        ApprovalResolvedEvent,
         BudgetExceededEvent,
         BudgetReservedEvent,
         BudgetSettledEvent,
@@ -190,7 +197,8 @@ if TYPE_CHECKING:
 
 _NAMES = {
     "_errors": """ActorDefinitionError ActorDiedError ActorError ActorStoppedError AddressRefusedError
-        AgentBusyError AlreadyPresentError AlreadyRegisteredError AlreadyStartedError AskCycleError
+        AgentBusyError AlreadyPresentError AlreadyRegisteredError AlreadyStartedError
+        ApprovalAnsweredError ApprovalError ApprovalMismatchError ApprovalNotFoundError AskCycleError
         BudgetExceededError CassetteError CassetteMissError CassetteUnusedError ChildNotFoundError ChildRunningError
         DeadlineExceededError DeathPactError EngineUnavailableError FetchError ForeignError HookError
         InvalidArgumentsError MailboxFullError MaxChildrenError McpServerError NoMembersError NotAnsweredError
@@ -198,12 +206,12 @@ _NAMES = {
         SpecError StartFailedError StartTimeoutError StashFullError SubscriberTooSlowError SupervisionError
         SupervisorStoppingError SystemFailedError TinyAgentError ToolCrashedError ToolDefinitionError ToolError
         ToolTimeoutError TurnLimitError UnhandledMessageError ValueShapeError""",
-    "actors": """Actor ActorContext ActorRef Backoff CancelCause ChildSpec Down Exit Ignore KeySticky LeastMailbox Leftovers LinkExit
+    "actors": """Actor ActorContext ActorRef ApprovalRequest Backoff CancelCause ChildSpec Down Exit Ignore KeySticky LeastMailbox Leftovers LinkExit
         Monitor PipedFailure PipedValue Publication ReceiveTimeout ReplySlot RoundRobin Timer Via block conflate handles""",
     "agents": """Agent AgentOptions AgentRef AgentSpec AgentState Applied Budget LeaseState Limits Receipt Returned Spending
         ThinkingBudgets with_budget""",
     "events": """ActorCrashedEvent ActorRestartScheduledEvent ActorRestartedEvent ActorStartedEvent ActorStoppedEvent AgentEndEvent AgentStartEvent
-        BudgetExceededEvent BudgetReservedEvent BudgetSettledEvent BudgetWaitingEvent DeadLetterEvent Event Gap LoopBlockedEvent MessageEndEvent MessageStartEvent MessageUpdateEvent
+        ApprovalRequestedEvent ApprovalResolvedEvent BudgetExceededEvent BudgetReservedEvent BudgetSettledEvent BudgetWaitingEvent DeadLetterEvent Event Gap LoopBlockedEvent MessageEndEvent MessageStartEvent MessageUpdateEvent
         ModelCallFellBackEvent ModelCallGrantedEvent ModelCallQueuedEvent ModelCallRetriedEvent ProviderLimitChangedEvent
         ProviderPausedEvent ProviderResumedEvent StreamEnd StreamStart
         SupervisorGaveUpEvent SystemStoppedEvent TextDelta ThinkingDelta ToolCallDelta ToolExecutionEndEvent
@@ -246,6 +254,13 @@ __all__ = [
     "AlreadyRegisteredError",
     "AlreadyStartedError",
     "Applied",
+    "ApprovalAnsweredError",
+    "ApprovalError",
+    "ApprovalMismatchError",
+    "ApprovalNotFoundError",
+    "ApprovalRequest",
+    "ApprovalRequestedEvent",
+    "ApprovalResolvedEvent",
     "AskCycleError",
     "AssistantMessage",
     "Backoff",

@@ -37,6 +37,10 @@
     ├── LogFileError               the log cannot be written; the run goes on without it
     ├── EngineUnavailableError     the engine that was named is not built here
     ├── ProviderError              what a model's provider did wrong; a value as well as an exception
+    ├── ApprovalError              an answer to a request for approval was not taken
+    │   ├── ApprovalAnsweredError  it is settled already; `decision` says how
+    │   ├── ApprovalMismatchError  the answer is one for another tool, other arguments or another path
+    │   └── ApprovalNotFoundError  there is no such request
     ├── McpServerError             an MCP server could not be started, broke the protocol, or went away
     ├── ToolError                  something about a tool
     │   ├── AddressRefusedError    an address must not be fetched from
@@ -74,6 +78,12 @@ from tinyagent_actors._errors._actor import (
     StartTimeoutError,
     StashFullError,
     UnhandledMessageError,
+)
+from tinyagent_actors._errors._approval import (
+    ApprovalAnsweredError,
+    ApprovalError,
+    ApprovalMismatchError,
+    ApprovalNotFoundError,
 )
 from tinyagent_actors._errors._cassette import CassetteError, CassetteMissError, CassetteUnusedError
 from tinyagent_actors._errors._provider import (
@@ -132,6 +142,10 @@ __all__ = [
     "AlreadyPresentError",
     "AlreadyRegisteredError",
     "AlreadyStartedError",
+    "ApprovalAnsweredError",
+    "ApprovalError",
+    "ApprovalMismatchError",
+    "ApprovalNotFoundError",
     "AskCycleError",
     "BudgetExceededError",
     "CassetteError",

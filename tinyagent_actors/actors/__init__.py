@@ -2,6 +2,8 @@
 
 from tinyagent_actors.actors._actor import Actor
 from tinyagent_actors.actors._address import Address, OwnChildren, Owner
+from tinyagent_actors.actors._approval_request import ApprovalRequest
+from tinyagent_actors.actors._approvals import Approvals, ParkedCall
 from tinyagent_actors.actors._background import Piped, PipedFailure, PipedValue
 from tinyagent_actors.actors._backoff import Backoff
 from tinyagent_actors.actors._bus import EventBus
@@ -61,6 +63,8 @@ __all__ = [
     "ActorContext",
     "ActorRef",
     "Address",
+    "ApprovalRequest",
+    "Approvals",
     "Backoff",
     "Body",
     "CallPlace",
@@ -97,6 +101,7 @@ __all__ = [
     "OwnChildren",
     "Owner",
     "Pacer",
+    "ParkedCall",
     "Pause",
     "Piped",
     "PipedFailure",

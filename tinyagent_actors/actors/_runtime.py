@@ -16,6 +16,7 @@ import attrs
 import trio
 
 from tinyagent_actors._errors import ActorStoppedError
+from tinyagent_actors.actors._approvals import Approvals
 from tinyagent_actors.actors._bus import EventBus
 from tinyagent_actors.actors._dead_letters import DeadLetters
 from tinyagent_actors.actors._groups import Groups
@@ -48,6 +49,7 @@ class Runtime:
     name: str
     bus: EventBus = attrs.field(factory=EventBus)
     leftovers: LeftoverRegistry = attrs.field(factory=LeftoverRegistry)
+    approvals: Approvals = attrs.field(default=attrs.Factory(lambda self: Approvals(self.bus), takes_self=True))
     registry: Registry = attrs.field(factory=Registry, init=False)
     groups: Groups = attrs.field(factory=Groups, init=False)
     wait_graph: WaitGraph = attrs.field(factory=WaitGraph, init=False)

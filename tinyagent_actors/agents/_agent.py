@@ -10,7 +10,15 @@ import attrs
 import trio
 
 from tinyagent_actors._errors import AgentBusyError, MailboxFullError, SpecError
-from tinyagent_actors.actors import CancelCause, EventBus, Runtime, current_runtime
+from tinyagent_actors.actors import (
+    ApprovalRequest,
+    Approvals,
+    CancelCause,
+    EventBus,
+    Runtime,
+    current_runtime,
+    name_of_caller,
+)
 from tinyagent_actors.agents._agent_options import AgentOptions, AgentState, to_model_like
 from tinyagent_actors.agents._event_readers import Texts, UntilEnd
 from tinyagent_actors.agents._hooks import Hooks, run_hook
@@ -56,6 +64,9 @@ class Agent:
     _follow_ups: MessageQueue = attrs.field(init=False, repr=False)
     _listeners: list[Listener] = attrs.field(factory=list, init=False, repr=False)
     _bus: EventBus = attrs.field(factory=EventBus, init=False, repr=False)
+    _approvals: Approvals = attrs.field(
+        default=attrs.Factory(lambda self: Approvals(self._bus), takes_self=True), init=False, repr=False
+    )
     _run: Run | None = attrs.field(default=None, init=False)
     _runs: int = attrs.field(default=0, init=False)
     _idle: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot, init=False, repr=False)
@@ -276,6 +287,27 @@ class Agent:
         async with self.stream(prompt) as events:
             yield Texts(events)
 
+    def approvals(self) -> tuple[ApprovalRequest, ...]:
+        """Give the calls that wait to be approved, of this agent and of agents that its tools run; in the order in which they came."""
+        return self._approvals.requests()
+
+    def approve(self, request: str | ApprovalRequest) -> None:
+        """Let a call run that waits to be approved. Does not wait.
+
+        Args:
+            request: It, or its id; with it itself, all of its hash is compared, with an id the beginning.
+
+        Raises:
+            ApprovalNotFoundError: There is no such request.
+            ApprovalAnsweredError: It is settled already: answered, timed out, or its call was cancelled.
+            ApprovalMismatchError: It is one for another tool, other arguments, or another agent.
+        """
+        self._approvals.approve(request, name_of_caller())
+
+    def deny(self, request: str | ApprovalRequest, reason: str = "") -> None:
+        """Have a call not run that waits to be approved; the model reads the reason. Does not wait; raises what `approve` raises."""
+        self._approvals.deny(request, reason, name_of_caller())
+
     def abort(self) -> None:
         """End the run, if there is one. Returns at once; `wait_for_idle` waits."""
         if self._run is not None:
@@ -334,7 +366,8 @@ class Agent:
             limits=self._options.limits,
             hooks=Hooks.of(self._options),
         )
-        runtime = Runtime("agent", self._bus, shared.leftovers)
+        self._approvals.above = shared.approvals
+        runtime = Runtime("agent", self._bus, shared.leftovers, self._approvals)
         return Run(self._runs, runtime, "/", config, self._messages, self._steering, self._follow_ups)
 
     def _model_call(self) -> ModelCall:

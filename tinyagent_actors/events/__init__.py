@@ -21,6 +21,7 @@ from tinyagent_actors.events._agent import (
     TurnEndEvent,
     TurnStartEvent,
 )
+from tinyagent_actors.events._approval import ApprovalDecision, ApprovalRequestedEvent, ApprovalResolvedEvent
 from tinyagent_actors.events._budget import (
     BudgetExceededEvent,
     BudgetReservedEvent,
@@ -71,6 +72,9 @@ __all__ = [
     "ActorStoppedEvent",
     "AgentEndEvent",
     "AgentStartEvent",
+    "ApprovalDecision",
+    "ApprovalRequestedEvent",
+    "ApprovalResolvedEvent",
     "BudgetExceededEvent",
     "BudgetReservedEvent",
     "BudgetSettledEvent",

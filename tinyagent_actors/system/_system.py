@@ -11,6 +11,7 @@ import trio
 from tinyagent_actors._errors import ChildNotFoundError, SystemFailedError
 from tinyagent_actors.actors import (
     ActorRef,
+    ApprovalRequest,
     CancelCause,
     ChildLike,
     ChildSpec,
@@ -24,6 +25,7 @@ from tinyagent_actors.actors import (
     Subscription,
     Via,
     as_fact,
+    name_of_caller,
 )
 from tinyagent_actors.agents import LeaseState, Spending, ledger_of
 from tinyagent_actors.events import SystemStoppedEvent
@@ -210,6 +212,27 @@ class System:
                 above it.
         """
         return ledger_of(self.runtime).spending("/" + path.strip("/"))
+
+    def approvals(self) -> tuple[ApprovalRequest, ...]:
+        """Give the calls that wait to be approved, at whatever depth of the tree; in the order in which they came."""
+        return self.runtime.approvals.requests()
+
+    def approve(self, request: str | ApprovalRequest) -> None:
+        """Let a call run that waits to be approved. Does not wait.
+
+        Args:
+            request: It, or its id; with it itself, all of its hash is compared, with an id the beginning.
+
+        Raises:
+            ApprovalNotFoundError: There is no such request.
+            ApprovalAnsweredError: It is settled already: answered, timed out, or its call was cancelled.
+            ApprovalMismatchError: It is one for another tool, other arguments, or another agent.
+        """
+        self.runtime.approvals.approve(request, name_of_caller())
+
+    def deny(self, request: str | ApprovalRequest, reason: str = "") -> None:
+        """Have a call not run that waits to be approved; the model reads the reason. Does not wait; raises what `approve` raises."""
+        self.runtime.approvals.deny(request, reason, name_of_caller())
 
     def leftovers(self) -> Leftovers:
         """Count and name what was told to end and still runs."""

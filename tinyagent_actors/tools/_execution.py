@@ -23,6 +23,7 @@ from tinyagent_actors.actors import (
 )
 from tinyagent_actors.events import ToolExecutionUpdateEvent, ToolLateCompletionEvent, ToolRetryEvent
 from tinyagent_actors.messages import AgentToolResult, Content, Outcome, TextContent, ToolCall
+from tinyagent_actors.tools._approval import wait_for_approval
 from tinyagent_actors.tools._call_hooks import error_result, refusal
 from tinyagent_actors.tools._cleanup_window import CleanupWindow
 from tinyagent_actors.tools._context import ToolContext
@@ -140,7 +141,10 @@ class Execution:
         return await to_kept_result(value, spill_files(self.batch.runtime), self.tool.name)
 
     async def _attempts(self) -> AgentToolResult:
-        await self._take_locks()
+        denied = await wait_for_approval(self, self._running.arguments)
+        if denied is not None:
+            return denied
+        await self._take_locks()  # only now: a parked call holds nothing
         options = self.tool.options
         attempt = 1
         while True:

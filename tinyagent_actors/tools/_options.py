@@ -9,6 +9,7 @@ import attrs
 
 from tinyagent_actors._errors import SpecError
 from tinyagent_actors.actors import check_seconds
+from tinyagent_actors.tools._approval import APPROVAL_TIMEOUT, Approval, check_approval
 
 DEFAULT_TIMEOUT: Final = 120.0
 """Seconds."""
@@ -49,6 +50,10 @@ class ToolOptions:
     """How often a call that failed is run again."""
     locks: Locks = attrs.field(default=(), validator=_check_locks)
     """What a call holds while it runs; no other call of the system holds one of these names meanwhile."""
+    approval: Approval = attrs.field(default=None, validator=check_approval)
+    """Whether a call waits for somebody to approve it before it runs: always, or as a function of its arguments says."""
+    approval_timeout: float = attrs.field(default=APPROVAL_TIMEOUT, validator=_check_seconds)
+    """Seconds it waits, during which its clocks stand; then it is denied."""
     fail_fast: bool = False
     """Whether a call that fails cancels the other calls of its message."""
 

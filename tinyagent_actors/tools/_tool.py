@@ -10,6 +10,7 @@ import attrs
 
 from tinyagent_actors._errors import SpecError, ToolDefinitionError
 from tinyagent_actors.messages import AgentToolResult, ToolDefinition
+from tinyagent_actors.tools._approval import APPROVAL_TIMEOUT, Approval
 from tinyagent_actors.tools._arguments import ArgumentReader
 from tinyagent_actors.tools._context import ToolContext
 from tinyagent_actors.tools._isolation import Isolation
@@ -64,6 +65,8 @@ class AgentTool:
     label: str = ""
     execute: SeedExecute | None = None
     timeout: float = DEFAULT_TIMEOUT
+    approval: Approval = None
+    """See `ToolOptions.approval`."""
 
     def to_tool(self) -> Tool:
         """Give the tool.
@@ -79,9 +82,8 @@ class AgentTool:
             return await seed_execute(ctx.tool_call_id, dict(arguments), ctx.signal, ctx.report)
 
         definition = ToolDefinition(self.name, self.description, self.parameters)
-        return Tool(
-            definition, _reader(self.name, self.parameters, {}), execute, options=ToolOptions(timeout=self.timeout)
-        )
+        options = ToolOptions(timeout=self.timeout, approval=self.approval)
+        return Tool(definition, _reader(self.name, self.parameters, {}), execute, options=options)
 
 
 def _reader(name: str, parameters: Mapping[str, Any], hints: Mapping[str, Any]) -> ArgumentReader:
@@ -105,6 +107,8 @@ def tool(
     effect: Effect = "once",
     retries: int = 0,
     locks: Locks = (),
+    approval: Approval = None,
+    approval_timeout: float = APPROVAL_TIMEOUT,
     fail_fast: bool = False,
     isolation: Isolation | Literal["process"] | None = None,
 ) -> Callable[[Callable[..., Any]], Tool]: ...
@@ -129,7 +133,8 @@ def tool(  # one keyword an option: it is how they are read in a user's code
         name: What the model calls it by; its own name if None.
         description: What the model is told; the docstring's text if None.
         isolation: The way it runs, if not as said above; ``"process"``: in a process of its own, which a cancel kills at once.
-        **options: The fields of `ToolOptions`: `timeout`, `cleanup_grace`, `effect`, `retries`, `locks`, `fail_fast`.
+        **options: The fields of `ToolOptions`: `timeout`, `cleanup_grace`, `effect`, `retries`, `locks`, `approval`,
+            `approval_timeout`, `fail_fast`.
 
     Raises:
         ToolDefinitionError: No schema can be made of a parameter; it is named.

@@ -1,0 +1,547 @@
+"""Calls that wait for somebody to say yes.
+
+Q01 parked before it runs, then run once; Q02 denied, with a reason; Q03 nobody answers; Q04 siblings and clocks; Q05 which calls need it; Q06 bound
+to tool, arguments and path; Q07 answered once; Q08 cancelled while parked; Q09 at any depth; Q10 without a system.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import pytest
+import trio
+import trio.testing
+
+from tests.agents._scripted import MODEL, Say, ScriptedCall, agent_spec, config_of
+from tinyagent_actors import (
+    Agent,
+    AgentOptions,
+    AgentTool,
+    AgentToolResult,
+    ApprovalAnsweredError,
+    ApprovalMismatchError,
+    ApprovalNotFoundError,
+    ApprovalRequest,
+    ApprovalRequestedEvent,
+    ApprovalResolvedEvent,
+    DeadlineExceededError,
+    SpecError,
+    System,
+    ToolExecutionEndEvent,
+    ToolResultMessage,
+    open_system,
+    tool,
+)
+from tinyagent_actors.actors import Runtime
+from tinyagent_actors.agents import Run
+from tinyagent_actors.messages import ToolCall
+from tinyagent_actors.tools import CallBatch, CallHooks
+
+ran: list[Any] = []
+
+
+@pytest.fixture(autouse=True)
+def nothing_has_run() -> None:
+    ran.clear()
+
+
+@tool(approval="always", timeout=10)
+async def delete(path: str) -> str:
+    """Delete a file."""
+    ran.append(path)
+    return f"deleted {path}"
+
+
+@tool(approval=lambda arguments: arguments["path"].startswith("/etc"))
+async def write(path: str) -> str:
+    """Write a file."""
+    ran.append(path)
+    return f"wrote {path}"
+
+
+@tool(timeout=5)
+async def slow() -> str:
+    """Take a while."""
+    await trio.sleep(3)
+    return "slept"
+
+
+DELETE = Say("", (("delete", {"path": "a.txt"}),))
+
+
+def make(*calls: tuple[str, dict[str, Any]], tools: Any = (delete, write, slow), **options: Any) -> CallBatch:
+    made = tuple(ToolCall(f"c{place}", *call) for place, call in enumerate(calls))
+    runtime = Runtime("test")
+    return CallBatch(made, {one.name: one for one in tools}, runtime=runtime, path="/a", run=1, turn=1, **options)
+
+
+async def asked(system: System | Agent, count: int = 1) -> tuple[ApprovalRequest, ...]:
+    """Wait until so many calls are parked."""
+    with trio.fail_after(30):
+        while len(system.approvals()) < count:
+            await trio.testing.wait_all_tasks_blocked()
+            await trio.lowlevel.checkpoint()
+    return system.approvals()
+
+
+def told(subscription: Any, *kinds: Any) -> list[Any]:
+    events = []
+    while (event := subscription.next_nowait()) is not None:
+        if isinstance(event, kinds):
+            events.append(event)
+    return events
+
+
+async def test_a_call_is_parked_until_it_is_approved(autojump_clock: trio.testing.MockClock) -> None:
+    """Q01: It does not run before the yes; then it runs once. A pair of events tells of it, with who answered and how long it took."""
+    async with open_system() as system, trio.open_nursery() as nursery:
+        ref = await system.start_child(agent_spec("a", [DELETE, Say("Gone.")], delete))
+        async with system.subscribe("a") as events:
+            answers: list[str] = []
+
+            async def ask() -> None:
+                answers.append((await ref.ask("go")).text)
+
+            nursery.start_soon(ask)
+            (request,) = await asked(system)
+            assert ran == []
+            await trio.sleep(7)
+            system.approve(request.id)
+            await trio.testing.wait_all_tasks_blocked()
+            first, second = told(events, ApprovalRequestedEvent, ApprovalResolvedEvent)
+
+        assert system.approvals() == ()
+    assert (ran, answers) == (["a.txt"], ["Gone."])
+    assert (request.path, request.tool_name, request.arguments) == ("/a", "delete", {"path": "a.txt"})
+    assert request.waiting == ("/a",)
+    assert (first.approval, first.arguments, first.waiting) == (request.id, {"path": "a.txt"}, ("/a",))
+    assert (second.approval, second.decision, second.by, second.seconds) == (request.id, "approved", "outside", 7)
+    assert (first.path, first.run, first.turn) == ("/a", 1, 1)
+
+
+async def test_a_denial_has_a_reason_that_the_model_reads(autojump_clock: trio.testing.MockClock) -> None:
+    """Q02, The call does not run; its error result says why, and the run goes on with it."""
+    call = ScriptedCall([DELETE, Say("As you wish.")])
+    runtime = Runtime("test")
+    run = Run(1, runtime, "/a", config_of(call, delete), [])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run.execute, ())
+        await trio.testing.wait_all_tasks_blocked()
+        runtime.approvals.deny(runtime.approvals.requests()[0], "not on a Friday", "somebody")
+
+    (result,) = [message for message in run.transcript if isinstance(message, ToolResultMessage)]
+    assert (result.text, result.is_error) == ("denied: not on a Friday; the tool did not run", True)
+    assert ran == []
+    assert call.asked[1].messages[-1] == result
+    assert run.last_message.text == "As you wish."
+
+
+async def test_who_does_not_answer_has_denied(autojump_clock: trio.testing.MockClock) -> None:
+    """Q03: After `approval_timeout`, an hour if nothing else is said, the call is denied; however short its own timeout is."""
+    batch = make(("delete", {"path": "x"}))
+    events = batch.runtime.bus.open_subscription("**")
+    await batch.wait()
+
+    assert trio.current_time() == 3600
+    assert batch.results()[0].text == "denied: nobody answered within 3600 s; the tool did not run"
+    assert [event.decision for event in told(events, ApprovalResolvedEvent)] == ["timed_out"]
+    assert ran == []
+
+
+async def test_siblings_go_on(autojump_clock: trio.testing.MockClock) -> None:
+    """Q04: One call is parked, the one beside it finishes meanwhile, on its own time; results stand in call order."""
+    batch = make(("delete", {"path": "x"}), ("slow", {}))
+    events = batch.runtime.bus.open_subscription("**")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(batch.wait)
+        await trio.sleep(50)
+        batch.runtime.approvals.approve(batch.runtime.approvals.requests()[0], "me")
+
+    assert [result.text for result in batch.results()] == ["deleted x", "slept"]
+    assert [event.monotonic_time for event in told(events, ToolExecutionEndEvent)] == [3, 50]
+
+
+async def test_two_parked_calls_hold_the_run_until_the_later(autojump_clock: trio.testing.MockClock) -> None:
+    """Q04, T22: pauses count: the run's time stands from the first request to the last answer, and is then what was left."""
+    call = ScriptedCall(
+        [Say("", (("delete", {"path": "x"}), ("delete", {"path": "y"})), seconds=1), Say("", seconds=100)]
+    )
+    runtime = Runtime("test")
+    run = Run(1, runtime, "/a", config_of(call, delete, run_seconds=5, turn_seconds=3, soft_landing=None), [])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run.execute, ())
+        await trio.sleep(10)
+        first, second = runtime.approvals.requests()
+        runtime.approvals.approve(first, "me")
+        await trio.sleep(10)
+        runtime.approvals.approve(second, "me")
+
+    assert sorted(ran) == ["x", "y"]
+    assert run.error == DeadlineExceededError("turn", "/a")
+    assert trio.current_time() == 20 + 3
+
+
+async def test_the_parked_call_has_its_own_time_afterwards(autojump_clock: trio.testing.MockClock) -> None:
+    """T22: the timeout of the tool counts from the yes on, less what it had used before."""
+
+    @tool(approval="always", timeout=10)
+    async def hang() -> None:
+        """Hang."""
+        await trio.sleep_forever()
+
+    batch = make(("hang", {}), tools=(hang,))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(batch.wait)
+        await trio.sleep(500)
+        batch.runtime.approvals.approve(batch.runtime.approvals.requests()[0], "me")
+
+    assert trio.current_time() == 510
+    assert "tool deadline" in batch.results()[0].text
+
+
+async def test_only_the_arguments_that_need_it(autojump_clock: trio.testing.MockClock) -> None:
+    """Q05: A function of the arguments says which calls wait; it may be async."""
+
+    async def outside(arguments: Any) -> bool:
+        await trio.sleep(1)
+        return bool(arguments["path"] != "here")
+
+    careful = tool(approval=outside, name="careful")(write.function)
+    batch = make(
+        ("write", {"path": "a"}), ("write", {"path": "/etc/b"}), ("careful", {"path": "c"}), tools=(write, careful)
+    )
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(batch.wait)
+        await trio.sleep(2)
+        waiting = [request.arguments["path"] for request in batch.runtime.approvals.requests()]
+        nursery.cancel_scope.cancel()
+
+    assert (ran, sorted(waiting)) == (["a"], ["/etc/b", "c"])
+
+
+@pytest.mark.parametrize("said", [LookupError("who knows"), "yes", None])
+async def test_a_function_that_cannot_say_lets_nothing_run(said: Any) -> None:
+    """Q05: One that raises, or says neither yes nor no: an error result, and the tool does not run."""
+
+    def approval(arguments: Any) -> Any:
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+    batch = make(("w", {"path": "a"}), tools=(tool(approval=approval, name="w")(write.function),))
+    await batch.wait()
+
+    assert batch.results()[0].is_error
+    assert ran == []
+
+
+async def test_an_answer_is_one_for_these_arguments() -> None:
+    """Q06, The id holds a hash over tool, arguments and path: the same number with another hash is refused, and so is a request of another hash."""
+    one, other = make(("delete", {"path": "x"})), make(("delete", {"path": "y"}))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(one.wait)
+        nursery.start_soon(other.wait)
+        await trio.testing.wait_all_tasks_blocked()
+        (mine,), (foreign,) = one.runtime.approvals.requests(), other.runtime.approvals.requests()
+        assert foreign.id.partition("-")[0] == mine.id.partition("-")[0]
+        with pytest.raises(ApprovalMismatchError):
+            one.runtime.approvals.approve(foreign.id, "me")
+        with pytest.raises(ApprovalMismatchError):
+            one.runtime.approvals.deny(foreign, "no", "me")
+        with pytest.raises(ApprovalMismatchError):
+            one.runtime.approvals.approve(attrs.evolve(mine, digest=mine.digest[:16] + "0" * 48), "me")
+        await trio.testing.wait_all_tasks_blocked()
+        assert ran == []
+        one.runtime.approvals.approve(mine.id, "me")
+        other.runtime.approvals.approve(foreign, "me")
+
+    assert sorted(ran) == ["x", "y"]
+
+
+async def test_the_hash_tells_tool_arguments_and_path() -> None:
+    """Q06: Each of the three changes it; the order of the arguments does not."""
+
+    @tool(approval="always")
+    async def move(source: str, target: str) -> None:
+        """Move."""
+
+    @tool(approval="always")
+    async def copy(source: str, target: str) -> None:
+        """Copy."""
+
+    batches = [
+        make(("move", {"source": "a", "target": "b"}), tools=(move,)),
+        make(("move", {"target": "b", "source": "a"}), tools=(move,)),
+        make(("move", {"source": "b", "target": "a"}), tools=(move,)),
+        make(("copy", {"source": "a", "target": "b"}), tools=(copy,)),
+        make(("move", {"source": "a", "target": "b"}), tools=(move,)),
+    ]
+    batches[-1].path = "/b"
+    async with trio.open_nursery() as nursery:
+        for batch in batches:
+            nursery.start_soon(batch.wait)
+        await trio.testing.wait_all_tasks_blocked()
+        digests = [batch.runtime.approvals.requests()[0].digest for batch in batches]
+        nursery.cancel_scope.cancel()
+
+    assert digests[0] == digests[1]
+    assert len(set(digests)) == 4
+
+
+async def test_arguments_that_change_after_the_yes_are_not_run() -> None:
+    """Q06: What runs is what was shown: the hash is taken again before the tool runs."""
+    changing: list[list[str]] = []
+
+    @tool(approval="always")
+    async def delete_all(paths: Any) -> None:
+        """Delete."""
+        ran.extend(paths)
+
+    def before(call: Any, one: Any, arguments: Any) -> Any:
+        changing.append(arguments["paths"])
+        arguments["paths"].append("/b")
+        return arguments
+
+    batch = make(("delete_all", {"paths": ["/a"]}), tools=(delete_all,), hooks=CallHooks(before))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(batch.wait)
+        await trio.testing.wait_all_tasks_blocked()
+        (request,) = batch.runtime.approvals.requests()
+        shown = list(request.arguments["paths"])
+        request.arguments["paths"].append("/c")  # a copy: it changes nothing
+        changing[0].append("/etc")
+        batch.runtime.approvals.approve(request, "me")
+
+    assert shown == ["/a", "/b"]
+    assert "no longer those that were approved" in batch.results()[0].text
+    assert ran == []
+
+
+async def test_what_is_shown_is_what_the_hook_let_through() -> None:
+    """Q06: A request is made after `before_tool_call`, with the arguments as the tool would get them; what that refuses is never asked for."""
+    batch = make(("delete", {"path": "x"}), hooks=CallHooks(lambda call, one, arguments: {"path": "y"}))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(batch.wait)
+        await trio.testing.wait_all_tasks_blocked()
+        assert batch.runtime.approvals.requests()[0].arguments == {"path": "y"}
+        batch.runtime.approvals.approve(batch.runtime.approvals.requests()[0], "me")
+
+    assert ran == ["y"]
+
+
+async def test_it_is_answered_once(autojump_clock: trio.testing.MockClock) -> None:
+    """Q07: A second answer, and one that comes when nobody waits any more, are errors that say how it was settled; nothing runs twice."""
+    batch = make(("delete", {"path": "x"}), ("delete", {"path": "y"}), ("delete", {"path": "z"}))
+    approvals = batch.runtime.approvals
+    with trio.move_on_after(5000):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(batch.wait)
+            await trio.testing.wait_all_tasks_blocked()
+            first, second, third = sorted(approvals.requests(), key=lambda request: request.tool_call_id)
+            approvals.approve(first, "me")
+            approvals.deny(second, "no", "me")
+            for answer in (lambda: approvals.approve(first, "you"), lambda: approvals.deny(first.id, "no", "you")):
+                with pytest.raises(ApprovalAnsweredError, match="approved"):
+                    answer()
+            with pytest.raises(ApprovalAnsweredError, match="denied"):
+                approvals.approve(second.id, "you")
+    with pytest.raises(ApprovalAnsweredError, match="timed_out"):
+        approvals.approve(third, "me")
+    for unknown in ("99-0123456789abcdef", "nonsense", "", f"{first.id}0", "²-1"):
+        with pytest.raises(ApprovalNotFoundError):
+            approvals.approve(unknown, "me")
+
+    assert ran == ["x"]
+
+
+async def test_what_is_remembered_of_the_past_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Q07, The registry knows the latest that were settled, and no more than those."""
+    monkeypatch.setattr("tinyagent_actors.actors._approvals._REMEMBERED", 3)
+    batch = make(*(("delete", {"path": str(number)}) for number in range(5)))
+    approvals = batch.runtime.approvals
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(batch.wait)
+        await trio.testing.wait_all_tasks_blocked()
+        requests = approvals.requests()
+        for request in requests:
+            approvals.approve(request, "me")
+
+    assert len(approvals._past) == 3
+    with pytest.raises(ApprovalNotFoundError):
+        approvals.approve(requests[0], "me")
+
+
+async def test_a_cancel_while_parked_leaves_nothing(autojump_clock: trio.testing.MockClock) -> None:
+    """Q08, T24: an interrupt takes the request back: none waits, the clocks run, the call has its one result, and a late yes is an error."""
+    async with open_system() as system, trio.open_nursery() as nursery:
+        ref = await system.start_child(agent_spec("a", [DELETE, Say("Next.")], delete))
+        async with system.subscribe("a") as events:
+            nursery.start_soon(ref.ask, "go")
+            (request,) = await asked(system)
+            await ref.interrupt("never mind")
+            assert system.approvals() == ()
+            with pytest.raises(ApprovalAnsweredError, match="cancelled"):
+                system.approve(request)
+            resolved, ended = told(events, ApprovalResolvedEvent, ToolExecutionEndEvent)
+        assert (await ref.ask("next")).text == "Next."
+
+    assert (resolved.decision, ended.outcome, ran) == ("cancelled", "cancelled", [])
+    assert ended.result.content[0].text == "cancelled: never mind"
+    assert system.leftovers().total == 0
+    assert trio.current_time() == 0
+
+
+async def test_a_stop_while_parked_holds_nobody(autojump_clock: trio.testing.MockClock) -> None:
+    """Q08: Leaving the system ends a parked call at once; no time passes."""
+    async with trio.open_nursery() as nursery:
+        async with open_system() as system:
+            ref = await system.start_child(agent_spec("a", [DELETE], delete))
+            nursery.start_soon(ref.tell, "go")
+            await asked(system)
+
+    assert (system.approvals(), system.leftovers().total, ran, trio.current_time()) == ((), 0, [], 0)
+
+
+async def test_it_works_at_any_depth(autojump_clock: trio.testing.MockClock) -> None:
+    """Q09: An agent asks an agent that asks one: the request shows who waits, the clocks of all stand, and the answer comes from the top."""
+
+    def delegate_to(name: str) -> Any:
+        @tool(timeout=20)
+        async def delegate() -> str:
+            """Ask the agent below."""
+            return str((await system.child(name).ask("go")).text)
+
+        return delegate
+
+    limits = {"turn_seconds": 12, "run_seconds": 15}
+    call = Say("", (("delegate", {}),))
+    async with open_system() as system, trio.open_nursery() as nursery:
+        await system.start_child(agent_spec("low", [DELETE, Say("low")], delete, **limits))
+        await system.start_child(agent_spec("mid", [call, Say("mid")], delegate_to("low"), **limits))
+        top = await system.start_child(agent_spec("top", [call, Say("top")], delegate_to("mid"), **limits))
+        answers: list[str] = []
+
+        async def ask() -> None:
+            answers.append((await top.ask("go")).text)
+
+        nursery.start_soon(ask)
+        (request,) = await asked(system)
+        await trio.sleep(3000)
+        system.approve(request.id)
+
+    assert request.waiting == ("/low", "/mid", "/top")
+    assert (ran, answers) == (["a.txt"], ["top"])
+
+
+async def test_a_users_own_deadline_ends_it(autojump_clock: trio.testing.MockClock) -> None:
+    """Q08: A plain scope of whoever asked is not paused: it withdraws the ask, and with it the request."""
+    async with open_system() as system:
+        ref = await system.start_child(agent_spec("a", [DELETE], delete))
+        with trio.move_on_after(60) as scope:
+            await ref.ask("go")
+        await trio.testing.wait_all_tasks_blocked()
+
+        assert (scope.cancelled_caught, system.approvals(), ran) == (True, (), [])
+
+
+def an_agent(script: list[Say], *tools: Any) -> Agent:
+    call = ScriptedCall(script)
+
+    async def stream_fn(model: Any, context: Any, options: Any) -> Any:
+        return _Response(call, model, context)
+
+    agent = Agent(AgentOptions(stream_fn=stream_fn))
+    agent.set_model(MODEL)
+    agent.set_tools(tools)
+    return agent
+
+
+@attrs.define(eq=False)
+class _Response:
+    call: ScriptedCall
+    model: Any
+    context: Any
+
+    async def __aiter__(self) -> Any:
+        return
+        yield
+
+    async def result(self) -> Any:
+        async with self.call(self.model, self.context, lambda *_: None) as stream:
+            return await stream.result()
+
+
+async def test_without_a_system_the_agent_is_asked(autojump_clock: trio.testing.MockClock) -> None:
+    """Q10: `Agent.approvals`, `approve` and `deny`: the same, for a script; a tool of the seed's shape can want it, too."""
+
+    async def execute(tool_call_id: str, args: Any, signal: Any, on_update: Any) -> AgentToolResult:
+        ran.append(args)
+        return AgentToolResult("done")
+
+    seed = AgentTool("seed", execute=execute, approval="always")
+    agent = an_agent([Say("", (("delete", {"path": "x"}), ("seed", {}))), Say("So be it.")], delete, seed)
+    async with trio.open_nursery() as nursery:
+        answers: list[str] = []
+
+        async def prompt() -> None:
+            answers.append(await agent.prompt_text("go"))
+
+        nursery.start_soon(prompt)
+        first, second = sorted(await asked(agent, 2), key=lambda request: request.tool_name)
+        assert (first.path, second.tool_name) == ("/", "seed")
+        agent.deny(first, "no")
+        agent.approve(second.id)
+
+    assert (answers, ran, agent.approvals()) == (["So be it."], [{}], ())
+    assert "denied: no" in agent.state.messages[2].text
+
+
+async def test_an_agent_in_a_tool_is_seen_at_the_top(autojump_clock: trio.testing.MockClock) -> None:
+    """Q09: An `Agent` that a tool runs parks its call in the system's registry, too; the system's subscribers hear of it under the agent that waits."""
+    inner = an_agent([DELETE, Say("inner")], delete)
+
+    @tool(timeout=5)
+    async def delegate() -> str:
+        """Run an agent."""
+        return await inner.prompt_text("go")
+
+    async with open_system() as system, trio.open_nursery() as nursery:
+        ref = await system.start_child(agent_spec("top", [Say("", (("delegate", {}),)), Say("top")], delegate))
+        async with system.subscribe("top") as events:
+            nursery.start_soon(ref.ask, "go")
+            (request,) = await asked(system)
+            await trio.sleep(1000)
+            assert inner.approvals() == (request,)
+            system.approve(request)
+            await trio.testing.wait_all_tasks_blocked()
+            pair = told(events, ApprovalRequestedEvent, ApprovalResolvedEvent)
+
+    assert request.waiting == ("/", "/top")
+    assert [(event.type, event.path) for event in pair] == [
+        ("approval_requested", "/top"),
+        ("approval_resolved", "/top"),
+    ]
+    assert ran == ["a.txt"]
+
+
+async def test_another_agents_request_is_not_found_here(autojump_clock: trio.testing.MockClock) -> None:
+    """Q10, Two agents of one script: each answers its own, by numbers that are never the same."""
+    one, two = an_agent([DELETE, Say("one")], delete), an_agent([DELETE, Say("two")], delete)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(one.prompt, "go")
+        nursery.start_soon(two.prompt, "go")
+        (mine,), (yours,) = await asked(one), await asked(two)
+        with pytest.raises(ApprovalNotFoundError):
+            one.approve(yours.id)
+        one.approve(mine)
+        two.approve(yours)
+
+    assert len(ran) == 2
+
+
+@pytest.mark.parametrize("options", [{"approval": "sometimes"}, {"approval": True}, {"approval_timeout": -1}])
+def test_options_are_checked(options: dict[str, Any]) -> None:
+    """What is neither `always` nor a function is refused when the tool is made."""
+    with pytest.raises(SpecError, match="approval"):
+        tool(**options)
