@@ -21,7 +21,7 @@ def batch_with(
     """These calls, named c0, c1 and so on."""
     made = tuple(ToolCall(f"c{place}", tool.name, arguments) for place, (tool, arguments) in enumerate(calls))
     named = {tool.name: tool for tool, _ in calls}
-    return CallBatch(made, named, runtime=runtime or Runtime("test"), path="/a", run=1, turn=1, **options)
+    return CallBatch(made, named, runtime=runtime or Runtime("test"), **{"path": "/a", "run": 1, "turn": 1} | options)
 
 
 def unread(subscription: Subscription, kind: type[Event]) -> list[Any]:

@@ -222,7 +222,9 @@ async def test_trio_sees_the_frames_of_a_tool() -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(batch.wait)
             await trio.testing.wait_all_tasks_blocked()
-            for task in trio.lowlevel.spawn_system_task(trio.sleep, 0).parent_nursery.child_tasks:  # type: ignore[union-attr]  # it has one
+            waiting = [trio.lowlevel.current_root_task()]
+            while waiting and (task := waiting.pop()) is not None:
+                waiting += [child for nursery in task.child_nurseries for child in nursery.child_tasks]
                 if task.name.startswith("tool inside"):
                     frames += [frame.f_code.co_name for frame, _ in task.iter_await_frames()]
             scope.cancel()

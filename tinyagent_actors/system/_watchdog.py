@@ -7,7 +7,7 @@ The design. A thread looks at the loop's stack `_LOOKS` times in `slow_step`. Wh
 (an idle loop is left alone) it has the loop call `_answer`, which the loop can only do between steps. A call that comes too
 late is a loop that was held; what stands on the stack at every look since then is the step that held it. Its task is
 sought afterwards, in the loop, among all tasks: by the coroutine it runs, or, where it has ended with that step, by the body
-of the actor that stood on the stack. While a step goes on for more than `_LOUD` times `slow_step`, and so may never end, the
+of the actor, or the call of a tool, that stood on the stack. While a step goes on for more than `_LOUD` times `slow_step`, and so may never end, the
 thread itself says where it is.
 
 So a step that is longer than `slow_step` is always told, and one that takes four fifths of it may be; its `seconds` are those
@@ -35,8 +35,9 @@ from typing import Final
 import attrs
 import trio
 
-from tinyagent_actors.actors import Cell, Runtime, as_fact, cell_of_frame, current_place
+from tinyagent_actors.actors import CallPlace, Cell, Runtime, as_fact, cell_of_frame, current_place
 from tinyagent_actors.events import LoopBlockedEvent, SubscriberFailedEvent
+from tinyagent_actors.tools import place_of_frame
 
 DEFAULT_SLOW_STEP: Final = 0.25
 _LOOKS: Final = 5
@@ -123,12 +124,13 @@ class Watchdog:
         if seconds < self._slow_step * (_LOOKS - 1) / _LOOKS or self._is_stopped.is_set():
             return
         task = next((task for task in _tasks() if getattr(task.coro, "cr_frame", None) in held), None)
-        cells = (cell_of_frame(frame) for frame in held)
-        place = task.context.get(current_place) if task is not None else next(filter(None, cells), None)
+        places = (cell_of_frame(frame) or place_of_frame(frame) for frame in held)
+        place = task.context.get(current_place) if task is not None else next(filter(None, places), None)
         if task is None and place is None:
             return  # several steps
-        if isinstance(place, Cell) and place.runtime is self._runtime:
-            place.publish(LoopBlockedEvent, seconds=seconds, where=where)
+        cell = place.cell if isinstance(place, CallPlace) else place
+        if isinstance(cell, Cell) and cell.runtime is self._runtime:
+            cell.publish(LoopBlockedEvent, seconds=seconds, where=where)
         else:
             self._runtime.bus.publish(LoopBlockedEvent, "/", seconds=seconds, where=where)
 

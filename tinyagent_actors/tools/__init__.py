@@ -4,6 +4,7 @@ from tinyagent_actors.messages import AgentToolResult
 from tinyagent_actors.tools._batch import CallBatch
 from tinyagent_actors.tools._call_hooks import AfterToolCall, BeforeToolCall, CallHooks
 from tinyagent_actors.tools._context import ToolContext
+from tinyagent_actors.tools._execution import place_of_frame
 from tinyagent_actors.tools._isolation import Isolation
 from tinyagent_actors.tools._loop_control import ToolLoopControl
 from tinyagent_actors.tools._options import CLEANUP_GRACE, DEFAULT_TIMEOUT, Effect, ToolOptions
@@ -36,6 +37,7 @@ __all__ = [
     "ToolLoopControl",
     "ToolOptions",
     "open_process_group",
+    "place_of_frame",
     "set_spill_policy",
     "spill_files",
     "to_tools",

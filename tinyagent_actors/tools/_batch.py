@@ -25,6 +25,7 @@ swallows its cancel holds the run for ever), and a cancel that only sets a flag.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -93,6 +94,8 @@ class CallBatch:
             KeyboardInterrupt: A tool raised it, and there is no system to stop. `SystemExit` likewise.
         """
         self._start()
+        if trio.current_effective_deadline() == -math.inf:
+            self._cancel_open(self.why())  # now: the tasks may come before this one at the next step
         try:
             await self._until_settled()
         except trio.Cancelled:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -15,6 +16,7 @@ from tinyagent_actors.actors import (
     Clock,
     ClockAbove,
     ClockScope,
+    Place,
     as_fact,
     current_clock,
     current_place,
@@ -56,6 +58,8 @@ class Execution:
     """In the message."""
     above: tuple[ClockAbove, ...] = attrs.field(repr=False)
     """Above its clock: turn, run, and so on."""
+    caller: Place | None = attrs.field(factory=current_place.get, init=False, repr=False)
+    """The place of the run: at its agent."""
     scope: ClockScope = attrs.field(init=False)
     cancelled_why: str = attrs.field(default="the program ends", init=False)
     """Why it was cancelled, if it was."""
@@ -99,7 +103,18 @@ class Execution:
         return min(self.scope.clock.deadline, self._cancelled_at) + self.tool.options.cleanup_grace
 
     async def run(self) -> None:
-        """Run to an outcome. Raises nothing: it is a detached task."""
+        """Run to an outcome. Raises nothing: it is a detached task.
+
+        The tool has a task of its own below this one: what it opens and leaves open there (a nursery in an exit stack, say) makes
+        Trio raise as that task ends, into this nursery and nowhere else.
+        """
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._run, name=self._running.name)
+        except* Exception as group:  # noqa: BLE001  # the tool runner: its call is settled by now
+            self._settle(_text(error_text(group)), "finished", is_error=True, error=group)
+
+    async def _run(self) -> None:
         current_clock.set(self.scope.clock)
         try:
             with self.scope:
@@ -166,10 +181,9 @@ class Execution:
             return
         runtime = self.batch.runtime
         node = f"{self.batch.path}#{self.call.id}.{id(self):x}"
-        here = current_place.get()
-        if isinstance(here, Cell):
-            self._agent_edge = (here.path, runtime.wait_graph.add(here.path, node))
-            current_place.set(CallPlace(here, node))
+        if isinstance(self.caller, Cell):
+            self._agent_edge = (self.caller.path, runtime.wait_graph.add(self.caller.path, node))
+            current_place.set(CallPlace(self.caller, node))
         locks = runtime.resource(ToolLocks, lambda made_for: ToolLocks(made_for.wait_graph))
         self._locks = await locks.acquire(node, names)
 
@@ -249,6 +263,14 @@ class Execution:
 
     def _publish_progress(self, result: AgentToolResult) -> None:
         self.batch.publish(ToolExecutionUpdateEvent, self.call, partial_result=result)
+
+
+def place_of_frame(frame: FrameType) -> Place | None:
+    """Give the place of the call whose tool is run by that frame of a stack; None if it runs something else."""
+    if frame.f_code is not Execution._run.__code__:  # noqa: SLF001  # it is ours
+        return None
+    execution: Execution = frame.f_locals["self"]
+    return execution.caller
 
 
 def _text(text: str) -> AgentToolResult:

@@ -1,0 +1,642 @@
+"""How one call ends: by itself, by a deadline, by a cancel, by its siblings; always with one outcome."""
+
+from __future__ import annotations
+
+import contextvars
+import json
+import subprocess
+import sys
+import textwrap
+import time
+import types
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+import trio
+import trio.testing
+
+from tests.tools._calls import batch_of, batch_with, unread
+from tinyagent_actors import ActorContext, ChildSpec, LoopBlockedEvent, ToolContext, open_system, tool
+from tinyagent_actors.actors import Runtime
+from tinyagent_actors.events import ToolExecutionEndEvent, ToolExecutionStartEvent
+from tinyagent_actors.messages import AgentToolResult
+from tinyagent_actors.tools import CallBatch
+
+
+@tool
+async def ok() -> str:
+    await trio.lowlevel.checkpoint()
+    return "ok"
+
+
+@tool
+async def waits() -> None:
+    await trio.sleep_forever()
+
+
+@tool
+async def fails() -> None:
+    message = "nothing there"
+    raise LookupError(message)
+
+
+async def cancelled_at(batch: CallBatch, seconds: float) -> None:
+    """Run a batch, and cancel its run."""
+    with trio.CancelScope() as scope:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(batch.wait)
+            await trio.sleep(seconds)
+            scope.cancel()
+
+
+def ends(runtime: Runtime, events: Any) -> list[tuple[str, str]]:
+    return [(event.tool_name, event.outcome) for event in unread(events, ToolExecutionEndEvent)]
+
+
+# A tool that computes, and what is told of it.
+
+
+async def test_a_tool_that_never_awaits_is_named_and_counted() -> None:
+    """T01: it cannot be cancelled; who held the loop is told, and its outcome is what it gave, once, after its deadline."""
+
+    @tool(timeout=0.05)
+    async def computes() -> str:
+        until = time.monotonic() + 0.3
+        while time.monotonic() < until:
+            pass
+        return "computed"
+
+    @tool(timeout=0.05, locks=("processor",))
+    async def computes_alone() -> str:
+        until = time.monotonic() + 0.3
+        while time.monotonic() < until:
+            pass
+        await trio.lowlevel.checkpoint()
+        return "too late"
+
+    texts: dict[str, list[str]] = {"computes": [], "computes_alone": []}
+    blocked: dict[str, str] = {}
+
+    async def agent(ctx: ActorContext) -> None:
+        ctx.started()
+        for made in (computes, computes_alone):
+            while made.name not in blocked:  # the watchdog may have begun to look before that step did
+                batch = batch_of(made, runtime=ctx.runtime, path=ctx.path)
+                await batch.wait()
+                texts[made.name].append(batch.results()[0].text)
+                await trio.testing.wait_all_tasks_blocked()
+
+    async with open_system(slow_step=0.05) as system, system.subscribe("**") as events:
+        ref = await system.start_child(ChildSpec("agent", agent, restart="temporary"))
+        with trio.fail_after(30):
+            async for event in events:
+                if isinstance(event, LoopBlockedEvent) and "test_execution.py" in event.where:
+                    blocked[event.where.rpartition(" in ")[2]] = event.path
+                    if len(blocked) == 2:
+                        break
+            await ref.wait_stopped()
+        assert system.leftovers().total == 0
+
+    assert blocked == {"computes": "/agent", "computes_alone": "/agent"}
+    assert set(texts["computes"]) == {"computed"}
+    assert {text.partition(" after")[0] for text in texts["computes_alone"]} == {
+        "timed out: ended by the tool deadline"
+    }
+
+
+# A tool that will not end.
+
+
+async def test_a_tool_has_its_own_time_to_clean_up(autojump_clock: trio.testing.MockClock) -> None:
+    """T02: swallowing every cancel it is given up after its own cleanup_grace; no sibling waits for it, nor does the run."""
+    is_late = trio.Event()
+
+    @tool(timeout=2, cleanup_grace=1)
+    async def deaf() -> None:
+        while trio.current_time() < 60:
+            try:
+                await trio.sleep(1)
+            except BaseException:  # noqa: BLE001  # what is tested
+                await trio.lowlevel.cancel_shielded_checkpoint()
+
+    @tool(timeout=2, cleanup_grace=10)
+    async def shielded() -> None:
+        with trio.CancelScope(shield=True):
+            await is_late.wait()
+
+    async def call_late() -> None:
+        await trio.sleep(10)
+        is_late.set()
+
+    runtime = Runtime("test")
+    events = runtime.bus.open_subscription("**")
+    batch = batch_of(deaf, shielded, ok, runtime=runtime)
+    autojump_clock.rate = 20.0  # a loop that never blocks lets no clock jump
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(call_late)
+        await batch.wait()
+
+    assert "abandoned: the tool was told to end and still ran 1 s later" in batch.results()[0].text
+    assert ends(runtime, events) == [("ok", "finished"), ("deaf", "abandoned"), ("shielded", "finished")]
+    assert runtime.leftovers.snapshot().names == ("tool deaf of /a",)
+    while runtime.leftovers.snapshot().total:  # noqa: ASYNC110  # virtual time
+        await trio.sleep(1)
+
+
+def test_a_process_ends_though_a_tool_does_not(tmp_path: Path) -> None:
+    """T04, T02: a tool that shields itself for ever: stop and system end, the last event is written, the process ends with 70."""
+    log = tmp_path / "run.jsonl"
+    program = textwrap.dedent(
+        f"""
+        import trio
+        from tinyagent_actors import ChildSpec, open_system, run, tool
+        from tinyagent_actors.messages import ToolCall
+        from tinyagent_actors.tools import CallBatch
+
+        @tool(cleanup_grace=0.1)
+        async def shielded() -> None:
+            with trio.CancelScope(shield=True):
+                await trio.sleep_forever()
+
+        @tool(cleanup_grace=0.1)
+        async def swallows() -> None:
+            while True:
+                try:
+                    await trio.sleep_forever()
+                except BaseException:
+                    pass
+
+        async def agent(ctx):
+            ctx.started()
+            tools = {{"shielded": shielded, "swallows": swallows}}
+            calls = (ToolCall("a", "shielded"), ToolCall("b", "swallows"))
+            await CallBatch(calls, tools, runtime=ctx.runtime, path=ctx.path, run=1, turn=1).wait()
+
+        async def main():
+            async with open_system(log={str(log)!r}, shutdown=1) as system:
+                ref = await system.start_child(ChildSpec("agent", agent, shutdown=0.1))
+                await trio.sleep(0.1)
+                await ref.stop()
+                print("stopped", flush=True)
+            print("left", flush=True)
+
+        run(main)
+        """
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=90, check=False)
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    told = {line["tool_name"]: line["outcome"] for line in lines if line["event"] == "tool_execution_end"}
+
+    assert (done.returncode, done.stdout) == (70, "stopped\nleft\n")
+    assert "tool shielded of /agent" in done.stderr
+    assert "tool swallows of /agent" in done.stderr
+    assert told == {"shielded": "abandoned", "swallows": "abandoned"}
+    assert lines[-1]["event"] == "system_stopped"
+
+
+# What a tool raises.
+
+
+async def test_what_a_tool_raises_in_its_cleanup_is_told(autojump_clock: trio.testing.MockClock) -> None:
+    """T13: the outcome stays `cancelled`, the error is told with it, and no `Cancelled` is shown as its cause."""
+
+    @tool
+    async def breaks() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep_forever)
+            try:
+                await trio.sleep_forever()
+            finally:
+                message = "while cleaning up"
+                raise RuntimeError(message)
+
+    runtime = Runtime("test")
+    events = runtime.bus.open_subscription("**")
+    batch = batch_of(breaks, ok, runtime=runtime)
+    await cancelled_at(batch, 1)
+    told = {event.tool_name: event for event in unread(events, ToolExecutionEndEvent)}
+
+    assert batch.results()[0].text == (
+        "cancelled: the run was cancelled; as it ended, it raised RuntimeError: while cleaning up"
+    )
+    assert told["breaks"].outcome == "cancelled"
+    assert "Cancelled" not in str(told["breaks"].error)
+    assert batch.results()[1].text == "ok"
+
+
+async def test_groups_are_unwrapped_for_the_model_and_kept_for_logs() -> None:
+    """T14: a group of one, however deep, is told as that one, a wider one as each of its parts; the event has the group."""
+
+    @tool
+    async def deep() -> None:
+        raise ExceptionGroup("outer", [ExceptionGroup("inner", [LookupError("the one")])])
+
+    @tool
+    async def wide() -> None:
+        raise ExceptionGroup("outer", [LookupError("one"), ExceptionGroup("inner", [ValueError("two")])])
+
+    runtime = Runtime("test")
+    events = runtime.bus.open_subscription("**")
+    batch = batch_of(deep, wide, runtime=runtime)
+    await batch.wait()
+    errors = {event.tool_name: event.error for event in unread(events, ToolExecutionEndEvent)}
+
+    assert [result.text for result in batch.results()] == ["LookupError: the one", "LookupError: one; ValueError: two"]
+    cause = errors["deep"].__cause__
+    assert isinstance(cause, ExceptionGroup)
+    assert cause.message == "outer"
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+async def test_a_ctrl_c_in_a_group_is_no_error_of_the_tool(
+    kind: type[BaseException], autojump_clock: trio.testing.MockClock
+) -> None:
+    """T14, T30: it ends the program: the siblings are cancelled, each call has its result, and it comes out of the run."""
+
+    @tool
+    async def struck() -> None:
+        await trio.sleep(1)
+        raise BaseExceptionGroup("", [LookupError("beside"), kind()])
+
+    batch = batch_of(struck, waits)
+    with pytest.raises(kind):
+        await batch.wait()
+
+    assert [result.text for result in batch.results()] == ["cancelled: the program was told to end"] * 2
+
+
+async def test_a_ctrl_c_in_a_tool_stops_its_system() -> None:
+    """T30: the ordered stop begins, and the exception comes out of `open_system`."""
+
+    @tool
+    async def struck() -> None:
+        raise KeyboardInterrupt
+
+    async def agent(ctx: ActorContext) -> None:
+        ctx.started()
+        await batch_of(struck, runtime=ctx.runtime, path=ctx.path).wait()
+        await trio.sleep_forever()
+
+    with pytest.raises(KeyboardInterrupt):
+        async with open_system() as system:
+            await system.start_child(ChildSpec("agent", agent, shutdown="kill"))
+            await trio.sleep_forever()
+
+
+# Siblings.
+
+
+async def test_fail_fast_cancels_the_siblings(autojump_clock: trio.testing.MockClock) -> None:
+    """T15: only where it is asked for; each call still has exactly one result, in order."""
+
+    @tool(fail_fast=True)
+    async def breaks() -> None:
+        await trio.sleep(1)
+        message = "broken"
+        raise LookupError(message)
+
+    batch = batch_of(waits, breaks, ok, waits)
+    await batch.wait()
+
+    assert [result.text for result in batch.results()] == [
+        "cancelled: a call of breaks failed",
+        "LookupError: broken",
+        "ok",
+        "cancelled: a call of breaks failed",
+    ]
+    assert trio.current_time() == 1
+
+
+async def test_fail_fast_counts_what_could_not_run(autojump_clock: trio.testing.MockClock) -> None:
+    """T15, T24: arguments that do not fit are a failure: the siblings do not begin."""
+    began: list[str] = []
+
+    @tool(fail_fast=True)
+    async def strict(number: int) -> int:
+        return number
+
+    @tool
+    async def begins() -> None:
+        began.append("begins")
+
+    batch = batch_with([(begins, {}), (strict, {"number": "x"}), (begins, {})])
+    await batch.wait()
+
+    assert [result.text.partition(":")[0] for result in batch.results()] == [
+        "cancelled",
+        "invalid arguments for strict",
+        "cancelled",
+    ]
+    assert began == []
+
+
+async def test_a_tool_that_fails_fast_and_succeeds_cancels_nobody() -> None:
+    """T15: nor does one that is cancelled itself."""
+    batch = batch_of(attrs.evolve(ok, options=attrs.evolve(ok.options, fail_fast=True)), fails, ok)
+    await batch.wait()
+
+    assert [result.text for result in batch.results()] == ["ok", "LookupError: nothing there", "ok"]
+
+
+async def test_one_id_for_two_calls_gives_two_results() -> None:
+    """Duplicate ids from a model: each call runs, and each has a result of its own, in order."""
+    calls = tuple(attrs.evolve(call, id="same") for call in batch_of(ok, fails, ok).calls)
+    batch = CallBatch(calls, {"ok": ok, "fails": fails}, runtime=Runtime("test"), path="/", run=1, turn=1)
+    await batch.wait()
+
+    assert [(result.tool_call_id, result.text) for result in batch.results()] == [
+        ("same", "ok"),
+        ("same", "LookupError: nothing there"),
+        ("same", "ok"),
+    ]
+
+
+# What a tool returns.
+
+
+@attrs.frozen
+class Point:
+    x: float
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "done"),
+        (float("nan"), "null"),
+        ({"far": float("inf")}, '{"far":null}'),
+        ({1: "one"}, "TypeError"),
+        ([Point(1.5)], '[{"x":1.5}]'),
+        ({"b", "a"}, '["a","b"]'),
+        (lambda: None, "TypeError"),
+        (2**70, "TypeError"),
+        (bytearray(b"x"), "TypeError"),
+    ],
+)
+async def test_whatever_a_tool_returns_the_next_request_can_carry(value: Any, text: str) -> None:
+    """T18: None, NaN, infinity, keys that are no strings, our own classes, what JSON cannot say: a result, or an error result."""
+
+    @tool
+    async def gives() -> Any:
+        return value
+
+    batch = batch_of(gives)
+    await batch.wait()
+    (result,) = batch.results()
+
+    assert text in result.text
+    assert result.is_error == text.startswith("TypeError")
+    json.dumps(result.text).encode()
+
+
+# Deadlines and cancels that come at the wrong moment.
+
+
+@pytest.mark.parametrize("first", ["tool", "deadline"])
+async def test_a_deadline_in_the_tick_of_the_end(first: str, autojump_clock: trio.testing.MockClock) -> None:
+    """T23: exactly one outcome, and it is told once, whichever of the two is first in that tick."""
+    release = trio.Event()
+
+    @tool(timeout=2)
+    async def races() -> str:
+        with trio.CancelScope(shield=first == "tool"):
+            await release.wait()
+        return "in time"
+
+    runtime = Runtime("test")
+    events = runtime.bus.open_subscription("**")
+    batch = batch_of(races, runtime=runtime)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(batch.wait)
+        await trio.sleep(2)
+        release.set()
+
+    (told,) = ends(runtime, events)
+    assert told[1] in ("finished", "timed_out")
+    assert batch.results()[0].is_error == (told[1] == "timed_out")
+    assert runtime.leftovers.snapshot().total == 0
+
+
+async def test_a_cancel_before_the_start_runs_nothing() -> None:
+    """T24: no handler runs, not even to its first await; one result for each call, each told once; nothing leaks."""
+    began: list[str] = []
+
+    @tool
+    async def begins() -> None:
+        began.append("async")
+
+    @tool
+    def begins_in_thread() -> None:
+        began.append("thread")
+
+    runtime = Runtime("test")
+    events = runtime.bus.open_subscription("**")
+    batch = batch_of(begins, begins_in_thread, runtime=runtime)
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await batch.wait()
+
+    assert scope.cancelled_caught
+    assert began == []
+    assert [result.text for result in batch.results()] == ["cancelled: the run was cancelled"] * 2
+    assert sorted(ends(runtime, events)) == [("begins", "cancelled"), ("begins_in_thread", "cancelled")]
+    assert runtime.leftovers.snapshot().total == 0
+
+
+async def test_a_second_cancel_during_the_cleanup_changes_nothing(autojump_clock: trio.testing.MockClock) -> None:
+    """T30: the wait for the cleanup is bounded, and whoever cancels again waits no longer than that, and no shorter."""
+
+    @tool(cleanup_grace=3)
+    async def careful() -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            await trio.sleep(2)
+
+    batch = batch_of(careful)
+    with trio.CancelScope() as outer, trio.CancelScope() as inner:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(batch.wait)
+            await trio.sleep(1)
+            inner.cancel()
+            with trio.CancelScope(shield=True):
+                await trio.sleep(1)
+            outer.cancel()
+
+    assert trio.current_time() == 3
+    assert batch.results()[0].text == "cancelled: the run was cancelled"
+
+
+# What a tool may do with its surroundings.
+
+
+async def test_a_scope_that_is_opened_in_one_call_and_closed_in_another() -> None:
+    """T32: an exit stack with a nursery, handed from call to call: an error result, and the run, and Trio, go on unharmed."""
+    stacks: list[AsyncExitStack] = []
+
+    @tool
+    async def opens() -> str:
+        stack = AsyncExitStack()
+        nursery = await stack.enter_async_context(trio.open_nursery())
+        nursery.cancel_scope.cancel()
+        stacks.append(stack)
+        return "opened"
+
+    @tool
+    async def closes() -> str:
+        await stacks.pop().aclose()
+        return "closed"
+
+    first = batch_of(opens)
+    await first.wait()
+    second = batch_of(closes)
+    await second.wait()
+    third = batch_of(ok)
+    await third.wait()
+
+    assert first.results()[0].is_error
+    assert third.results()[0].text == "ok"
+
+
+async def test_context_variables_go_in_and_not_across() -> None:
+    """T33: a call sees the variables of its run; what it sets is seen by no sibling, no later call, and not by the run."""
+    variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="none")
+
+    @tool
+    async def sets(ctx: ToolContext) -> str:
+        before = variable.get()
+        variable.set(f"set by {ctx.tool_call_id}")
+        await trio.lowlevel.checkpoint()
+        return f"{before}, then {variable.get()}"
+
+    @tool
+    def sets_in_thread(ctx: ToolContext) -> str:
+        before = variable.get()
+        variable.set(f"set by {ctx.tool_call_id}")
+        return f"{before}, then {variable.get()}"
+
+    variable.set("the run's")
+    for _ in range(2):
+        batch = batch_of(sets, sets_in_thread, sets)
+        await batch.wait()
+        assert [result.text for result in batch.results()] == [
+            f"the run's, then set by c{number}" for number in range(3)
+        ]
+    assert variable.get() == "the run's"
+
+
+async def test_a_jump_of_the_wall_clock_moves_no_deadline(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T34: deadlines are Trio's, so a mock clock moves them, and the system's clock does not."""
+
+    @tool(timeout=3600)
+    async def jumps() -> None:
+        monkeypatch.setattr(time, "time", lambda: 4e9)
+        monkeypatch.setattr(time, "time_ns", lambda: 4 * 10**18)
+        await trio.sleep_forever()
+
+    batch = batch_of(jumps)
+    with trio.fail_after(4000):
+        await batch.wait()
+
+    assert trio.current_time() == 3600
+    assert "after 3.6e+03 s" in batch.results()[0].text
+
+
+async def _sleep() -> None:
+    import asyncio
+
+    await asyncio.sleep(1)
+
+
+async def _future() -> None:
+    import asyncio
+
+    await asyncio.get_running_loop().create_future()
+
+
+async def _task() -> None:
+    import asyncio
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_sleep())
+
+
+@pytest.mark.parametrize("function", [_sleep, _future, _task])
+async def test_asyncio_in_a_tool_is_an_error_not_a_hang(function: Callable[[], Any]) -> None:
+    """T35: asyncio's own calls find no loop of theirs, and the result says so."""
+    foreign = tool(name="foreign")(function)
+    batch = batch_of(foreign)
+    with trio.fail_after(30):
+        await batch.wait()
+
+    assert batch.results()[0].is_error
+    assert any(word in batch.results()[0].text for word in ("no running event loop", "asyncio"))
+
+
+@types.coroutine
+def _foreign_await() -> Any:
+    return (yield "something of another library's")
+
+
+async def test_an_await_that_trio_does_not_know_is_an_error() -> None:
+    """T35: a bare awaitable of another library is told off in its own words, and the call ends."""
+
+    @tool
+    async def foreign() -> None:
+        await _foreign_await()
+
+    batch = batch_of(foreign)
+    with trio.fail_after(30):
+        await batch.wait()
+
+    assert batch.results()[0].is_error
+
+
+async def test_a_tool_sees_its_deadline(autojump_clock: trio.testing.MockClock) -> None:
+    """T34: what it awaits can read the deadline that holds, without being told."""
+
+    @tool(timeout=7)
+    async def looks() -> float:
+        return trio.current_effective_deadline()
+
+    batch = batch_of(looks)
+    await batch.wait()
+
+    assert batch.results()[0].text == "7.0"
+
+
+async def test_a_result_may_say_that_it_is_an_error() -> None:
+    """A tool that does not like to raise; its siblings are told, and fail_fast counts it."""
+
+    @tool(fail_fast=True)
+    async def says() -> AgentToolResult:
+        return AgentToolResult([{"type": "text", "text": "no such file"}], is_error=True)
+
+    batch = batch_of(says, waits)
+    with trio.fail_after(30):
+        await batch.wait()
+
+    assert [(result.text, result.is_error) for result in batch.results()] == [
+        ("no such file", True),
+        ("cancelled: a call of says failed", True),
+    ]
+
+
+async def test_a_call_is_told_from_its_start_to_its_end() -> None:
+    """Each call has one start and one end, also those that cannot run."""
+    runtime = Runtime("test")
+    events = runtime.bus.open_subscription("**")
+    batch = CallBatch(
+        batch_of(ok, fails, waits).calls, {"ok": ok, "fails": fails}, runtime=runtime, path="/", run=1, turn=1
+    )
+    await batch.wait()
+    told = list(iter(events.next_nowait, None))
+
+    for kind in (ToolExecutionStartEvent, ToolExecutionEndEvent):
+        assert sorted(event.tool_name for event in told if isinstance(event, kind)) == ["fails", "ok", "waits"]
