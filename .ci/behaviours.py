@@ -18,8 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = Path("docs/reference/behaviours.md")
 NUMBERS = [f"S{number:02}" for number in range(1, 69)]
 
-_NUMBER = re.compile(r"\b(?:[A-Z]\d\d|mission \d{1,2})\b")
-_LEADING = re.compile(r"^(?:(?:[A-Z]\d\d|mission \d{1,2})(?:, | and )?)+: ")
+_NUMBER = re.compile(r"\b(?:[A-Z]\d\d|[Mm]ission \d{1,2})\b")
+_LEADING = re.compile(r"^(?:(?:[A-Z]\d\d|[Mm]ission \d{1,2})(?:, | and )?)+: ")
 _HEAD = """\
 # Behaviours
 
@@ -47,7 +47,7 @@ class Test(NamedTuple):
     @property
     def numbers(self) -> set[str]:
         """The behaviours it stands for."""
-        return set(_NUMBER.findall(self.docstring))
+        return {number.replace("Mission", "mission") for number in _NUMBER.findall(self.docstring)}
 
     @property
     def statement(self) -> str:
