@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         NoMembersError,
         NotAnsweredError,
         NotRegisteredError,
+        OutputError,
         PathRefusedError,
         ProviderError,
         RepeatedCallError,
@@ -202,7 +203,7 @@ _NAMES = {
         BudgetExceededError CassetteError CassetteMissError CassetteUnusedError ChildNotFoundError ChildRunningError
         DeadlineExceededError DeathPactError EngineUnavailableError FetchError ForeignError HookError
         InvalidArgumentsError MailboxFullError MaxChildrenError McpServerError NoMembersError NotAnsweredError
-        NotRegisteredError PathRefusedError ProviderError RepeatedCallError RestartIntensityExceededError RunError
+        NotRegisteredError OutputError PathRefusedError ProviderError RepeatedCallError RestartIntensityExceededError RunError
         SpecError StartFailedError StartTimeoutError StashFullError SubscriberTooSlowError SupervisionError
         SupervisorStoppingError SystemFailedError TinyAgentError ToolCrashedError ToolDefinitionError ToolError
         ToolTimeoutError TurnLimitError UnhandledMessageError ValueShapeError""",
@@ -319,6 +320,7 @@ __all__ = [
     "NotRegisteredError",
     "OpenAICompatModel",
     "OpenRouterModel",
+    "OutputError",
     "PathRefusedError",
     "PipedFailure",
     "PipedValue",

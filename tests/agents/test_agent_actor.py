@@ -187,9 +187,11 @@ async def test_a_cancelled_ask_cancels_the_run(engine: str) -> None:
     async with open_endpoint([Reply(text="x", fault=Stall(after_chunks=2)), Reply(text="next")]) as endpoint:
         async with open_system() as system:
             agent = await start(system, endpoint, engine)
-            with trio.move_on_after(0.2):
-                await agent.ask("go")
-            with trio.fail_after(5):
+            with trio.fail_after(30):
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(agent.ask, "go")
+                    await endpoint.wait_for(lambda now: now.open_streams == 1)
+                    nursery.cancel_scope.cancel()
                 await endpoint.wait_for(lambda now: now.disconnects == 1)
             assert (await agent.ask("next?")).text == "next"
 

@@ -55,6 +55,7 @@
         ├── BudgetExceededError    the lease is spent
         ├── DeadlineExceededError  a deadline ended the run; `deadline` names which
         ├── HookError              a hook of yours raised; `hook` names it
+        ├── OutputError            no value of the type that was asked for
         ├── RepeatedCallError      the model repeats itself
         └── TurnLimitError         too many turns
 
@@ -106,6 +107,7 @@ from tinyagent_actors._errors._run import (
     DeadlineExceededError,
     HookError,
     InvalidArgumentsError,
+    OutputError,
     RepeatedCallError,
     RunError,
     ToolDefinitionError,
@@ -168,6 +170,7 @@ __all__ = [
     "NoMembersError",
     "NotAnsweredError",
     "NotRegisteredError",
+    "OutputError",
     "PathRefusedError",
     "ProviderError",
     "RepeatedCallError",

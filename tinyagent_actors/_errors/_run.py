@@ -110,6 +110,19 @@ class HookError(RunError):
 
 
 @attrs.define(slots=False, eq=False)
+class OutputError(RunError):
+    """The run came to no value of the type that was asked for."""
+
+    problems: Sequence[str] = attrs.field(converter=_strings)
+    """What was wrong with the latest attempt, a sentence each."""
+    attempts: int
+    """How many there were."""
+
+    def __str__(self) -> str:
+        return f"no answer of the type that was asked for after {self.attempts} attempts: " + "; ".join(self.problems)
+
+
+@attrs.define(slots=False, eq=False)
 class RepeatedCallError(RunError):
     """The model asked for the same call, with the same arguments, `times` times in a row."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, overload
 
 import attrs
 import trio
@@ -25,6 +25,7 @@ from tinyagent_actors.agents._hooks import Hooks, run_hook
 from tinyagent_actors.agents._listener import Listener, serve_listeners
 from tinyagent_actors.agents._message_queue import CAPACITY, MessageQueue
 from tinyagent_actors.agents._model_call import ModelCall
+from tinyagent_actors.agents._output import REPAIRS, Output, OutputMode, OutputT
 from tinyagent_actors.agents._receipt import Receipt
 from tinyagent_actors.agents._run import Run, RunConfig
 from tinyagent_actors.agents._seed_call import SeedCall
@@ -247,6 +248,40 @@ class Agent:
             raise message.error
         return message.text
 
+    @overload
+    async def prompt_typed(
+        self, prompt: object, output_type: type[OutputT], *, mode: OutputMode = "tool", repairs: int = REPAIRS
+    ) -> OutputT: ...
+
+    @overload
+    async def prompt_typed(
+        self, prompt: object, output_type: object, *, mode: OutputMode = "tool", repairs: int = REPAIRS
+    ) -> Any: ...
+
+    async def prompt_typed(
+        self, prompt: object, output_type: object, *, mode: OutputMode = "tool", repairs: int = REPAIRS
+    ) -> Any:
+        """Run as `prompt` does, until the model has given a value of a type, and give that value.
+
+        Cancelling it ends the run as it does that of `prompt`.
+
+        Args:
+            prompt: As of `prompt`.
+            output_type: An attrs class, a TypedDict, whatever a tool's parameter may be; or a JSON Schema, for plain data.
+            mode: ``tool``: the model calls the tool `final_answer`. ``schema``: the provider sees to it, if it can.
+            repairs: How often the model may try again where the value does not fit.
+
+        Returns:
+            The value.
+
+        Raises:
+            OutputError: The run came to no such value.
+            ProviderError: The provider failed.
+            SpecError: No schema can be made of the type, or the mode is not to be had; and what `prompt` raises.
+        """
+        output = Output(output_type, mode, repairs)
+        return output.result_of(await self._execute(to_messages(prompt), output))
+
     async def continue_(self) -> AssistantMessage:
         """Run on from the transcript as it stands, whose last message must not be the assistant's.
 
@@ -331,9 +366,9 @@ class Agent:
         finally:
             over.set()
 
-    async def _execute(self, prompt: tuple[Message, ...]) -> AssistantMessage:
+    async def _execute(self, prompt: tuple[Message, ...], output: Output | None = None) -> AssistantMessage:
         self._need_idle()
-        run = self._new_run()
+        run = self._new_run(output)
         self._run = run
         try:
             async with serve_listeners(tuple(self._listeners), self._bus, run.runtime):
@@ -353,7 +388,7 @@ class Agent:
         self._error = run.last_message.error_message
         return run.last_message
 
-    def _new_run(self) -> Run:
+    def _new_run(self, output: Output | None) -> Run:
         model = self._need_model()
         shared = current_runtime()
         self._runs += 1
@@ -366,6 +401,7 @@ class Agent:
             limits=self._options.limits,
             hooks=Hooks.of(self._options),
         )
+        config = config if output is None else output.apply_to(config)
         self._approvals.above = shared.approvals
         runtime = Runtime("agent", self._bus, shared.leftovers, self._approvals)
         return Run(self._runs, runtime, "/", config, self._messages, self._steering, self._follow_ups)

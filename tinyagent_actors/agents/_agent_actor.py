@@ -16,7 +16,7 @@ from __future__ import annotations
 import attrs
 import trio
 
-from tinyagent_actors._errors import BudgetExceededError, TinyAgentError, ValueShapeError
+from tinyagent_actors._errors import BudgetExceededError, SpecError, TinyAgentError, ValueShapeError
 from tinyagent_actors.actors import ActorContext, CancelCause, ReplySlot
 from tinyagent_actors.agents._account import Account, watched
 from tinyagent_actors.agents._budget import UNLIMITED, Budget
@@ -121,13 +121,19 @@ class AgentActor:
         prompt = _to_prompt(message, slot)
         if prompt is None:
             return
+        try:
+            config = self._config if prompt.output is None else prompt.output.apply_to(self._config)
+        except SpecError as error:
+            if slot is not None:
+                slot.fail(error)
+            return
         self._runs += 1
         account = self.account = Account.open(self._lease, prompt.budget, prompt.asker)
         run = self.run = Run(
             self._runs,
             self._context.runtime,
             self._context.path,
-            attrs.evolve(self._config, call=MeteredCall(self._config.call, account)),
+            attrs.evolve(config, call=MeteredCall(config.call, account)),
             self.transcript,
             self._steering,
             self._follow_ups,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any, overload
 
 import attrs
 import trio
@@ -14,6 +15,7 @@ from tinyagent_actors.agents._agent_actor import AgentActor
 from tinyagent_actors.agents._budget import Budget, to_budget
 from tinyagent_actors.agents._lease import LeaseState
 from tinyagent_actors.agents._ledger import ledger_of
+from tinyagent_actors.agents._output import REPAIRS, Output, OutputMode, OutputT
 from tinyagent_actors.agents._prompt import Interrupt, Prompt
 from tinyagent_actors.agents._receipt import Receipt, returned
 from tinyagent_actors.agents._transcript import to_messages
@@ -48,6 +50,52 @@ class AgentRef(ActorRef):
         """
         answer: AssistantMessage = await super().ask(_to_prompt(message, budget))
         return answer
+
+    @overload
+    async def ask_typed(
+        self,
+        message: object,
+        output_type: type[OutputT],
+        *,
+        mode: OutputMode = "tool",
+        repairs: int = REPAIRS,
+        budget: Budget | None = None,
+    ) -> OutputT: ...
+
+    @overload
+    async def ask_typed(
+        self,
+        message: object,
+        output_type: object,
+        *,
+        mode: OutputMode = "tool",
+        repairs: int = REPAIRS,
+        budget: Budget | None = None,
+    ) -> Any: ...
+
+    async def ask_typed(
+        self,
+        message: object,
+        output_type: object,
+        *,
+        mode: OutputMode = "tool",
+        repairs: int = REPAIRS,
+        budget: Budget | None = None,
+    ) -> Any:
+        """Have the agent answer a prompt with a value of a type; see `Agent.prompt_typed`. Cancelling it cancels the run.
+
+        Returns:
+            The value.
+
+        Raises:
+            OutputError: The run came to no such value.
+            ProviderError: The provider failed.
+            SpecError: No schema can be made of the type, or the mode is not to be had; and what `ask` raises.
+        """
+        output = Output(output_type, mode, repairs)
+        prompt = _to_prompt(message, budget)
+        prompt.output = output
+        return output.result_of(await super().ask(prompt))
 
     @asynccontextmanager
     async def stream(

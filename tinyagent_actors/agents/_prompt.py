@@ -7,6 +7,7 @@ import trio
 
 from tinyagent_actors.agents._account import Account
 from tinyagent_actors.agents._budget import UNLIMITED, Budget
+from tinyagent_actors.agents._output import Output
 from tinyagent_actors.messages import Message
 
 
@@ -19,6 +20,8 @@ class Prompt:
     """What the run may spend."""
     asker: Account | None = attrs.field(default=None, repr=False)
     """Of the run that asks, if one does."""
+    output: Output | None = attrs.field(default=None, kw_only=True)
+    """What the run is to come to, if a text is not enough."""
     run: int | None = attrs.field(default=None, init=False)
     """The number of the run, once it has begun."""
     over: trio.Event = attrs.field(factory=trio.Event, init=False)

@@ -26,6 +26,7 @@ from tinyagent_actors.agents._hooks import Hooks
 from tinyagent_actors.agents._limits import Limits, RepeatGuard
 from tinyagent_actors.agents._message_queue import MessageQueue
 from tinyagent_actors.agents._model_call import ModelCall
+from tinyagent_actors.agents._output import Output
 from tinyagent_actors.agents._receipt import Applied
 from tinyagent_actors.agents._run_clocks import RunClocks, outer_cause
 from tinyagent_actors.agents._transcript import (
@@ -76,6 +77,8 @@ class RunConfig:
     hooks: Hooks = attrs.field(factory=Hooks)
     steering_mode: str = "one-at-a-time"
     follow_up_mode: str = "one-at-a-time"
+    output: Output | None = None
+    """What the run is to come to, if a text is not enough."""
 
 
 @attrs.define(eq=False)
@@ -188,7 +191,12 @@ class Run:
                     return
             has_stopped = not any(calls_of(answer)) and answer.stop_reason != "pause_turn"
             wants_more = has_stopped and not self.steering
-            if wants_more and not self.follow_ups:
+            is_over = wants_more and not self.follow_ups
+            if self.config.output is not None:
+                repair = self.config.output.after_turn(answer, has_stopped=is_over)
+                if repair is not None:
+                    prompt, is_over = (repair,), False
+            if is_over:
                 return
 
     def _enter(self, prompt: tuple[Message, ...], *, follow_up: bool) -> None:
