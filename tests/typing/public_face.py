@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import trio
 
 from tinyagent_actors import (
@@ -9,11 +10,14 @@ from tinyagent_actors import (
     ActorRef,
     AgentRef,
     AgentSpec,
+    Applied,
     AssistantMessage,
     ChildSpec,
     KeySticky,
     Model,
     PoolRef,
+    Receipt,
+    Returned,
     SupervisorRef,
     Via,
     conflate,
@@ -22,6 +26,13 @@ from tinyagent_actors import (
     supervisor,
     tool,
 )
+
+
+@attrs.frozen
+class Place:
+    """What an agent may be asked for."""
+
+    name: str
 
 
 @tool(timeout=10)
@@ -62,6 +73,10 @@ async def main() -> None:
         await router.tell(readers.statistics().depth)
         await via.tell(2)
         stopped: bool = await writer.interrupt("user pressed Esc")
+        receipt: Receipt = writer.steer("shorter")
+        became: Applied | Returned = await receipt.wait()
+        place: Place = await writer.ask_typed("Where?", Place)
+        print(became, place.name)
         async with system.subscribe("team/**", policy=conflate(256)) as subscription:
             async for seen in subscription:
                 print(seen.type, answer.text, stopped)
