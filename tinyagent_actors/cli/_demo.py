@@ -21,6 +21,7 @@ from tinyagent_actors.cli._demo_policy import SurveyPolicy
 from tinyagent_actors.cli._demo_tally import TOOL_OUTCOMES, Tally
 from tinyagent_actors.cli._demo_team import Plan, lead_spec
 from tinyagent_actors.cli._demo_view import LiveView, PlainView, QuietView, View, count, print_table
+from tinyagent_actors.cli._options import check_log, model_of
 from tinyagent_actors.cli._survey import FileFigures, folder_of, list_files, printable, shown
 from tinyagent_actors.messages import Model
 from tinyagent_actors.providers import Engine, StreamOptions, best_engine
@@ -201,13 +202,13 @@ def demo_command(
         survey = Survey(
             top,
             agents,
-            _model(model_name, base_url),
+            model_of(model_name, base_url),
             engine or best_engine(),
             faults,
             log or _temporary_log(),
             _view(as_json=as_json),
         )
-        _check_log(survey.log)
+        check_log(survey.log)
     except (ValueShapeError, SpecError, EngineUnavailableError) as error:
         raise click.UsageError(str(error)) from error
     interrupted: BaseException | None = None
@@ -264,26 +265,10 @@ def _readable(path: Path) -> bytes:
     return top
 
 
-def _model(name: str | None, base_url: str | None) -> Model | None:
-    if base_url is not None:
-        if name is None:
-            raise SpecError("--model", "is needed with --base-url")
-        return Model(name, provider="custom", base_url=base_url)
-    return None if name is None else Model.parse(name)
-
-
 def _temporary_log() -> Path:
     descriptor, name = tempfile.mkstemp(prefix="tinyagent-demo-", suffix=".jsonl")
     os.close(descriptor)
     return Path(name)
-
-
-def _check_log(log: Path) -> None:
-    try:
-        with log.open("ab"):
-            pass
-    except OSError as error:
-        raise SpecError("--log", f"{log}: {error.strerror}") from error
 
 
 def _view(*, as_json: bool) -> View:
