@@ -269,3 +269,36 @@ async def test_a_key_that_cannot_be_had_ends_the_run_typed() -> None:
 
     with pytest.raises(HookError, match="get_api_key"):
         await agent.prompt("?")
+
+
+@pytest.mark.parametrize("reason", ["length", "content_filter", "refusal", "pause_turn"])
+async def test_a_call_in_a_message_of_a_stream_function_that_was_cut_does_not_run(reason: str) -> None:
+    """Mission 2: whatever somebody's stream function makes of it: its message did not end properly, so no call of it runs."""
+    calls = [{"type": "tool_call", "id": "c", "name": "sum", "arguments": {"a": 1, "b": 2}}]
+    says: list[dict[str, Any]] = [
+        {"content": calls, "stop_reason": reason},
+        {"content": "ok", "stop_reason": "complete"},
+    ]
+
+    class Response:
+        async def __aiter__(self) -> Any:
+            yield {"type": "start"}
+
+        async def result(self) -> dict[str, Any]:
+            return {"role": "assistant", **says.pop(0)}
+
+    async def stream_fn(_model: Any, _context: Any, _options: Any) -> Response:
+        return Response()
+
+    agent = Agent(AgentOptions(stream_fn=stream_fn))
+    agent.set_model(Model("mine"))
+    agent.set_tools([SUM])
+    heard: list[str] = []
+    agent.subscribe(lambda event: heard.append(event.type))
+    await agent.prompt("go")
+    result = agent.state.messages[2]
+
+    assert isinstance(result, ToolResultMessage)
+    assert result.is_error
+    assert "did not end properly" in result.text
+    assert "tool_execution_update" not in heard
