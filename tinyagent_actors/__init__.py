@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         CassetteUnusedError,
         ChildNotFoundError,
         ChildRunningError,
+        CompactionError,
         DeadlineExceededError,
         DeathPactError,
         EngineUnavailableError,
@@ -109,6 +110,7 @@ if TYPE_CHECKING:
         Receipt,
         Returned,
         Spending,
+        SummariseOldest,
         ThinkingBudgets,
         with_budget,
     )
@@ -119,6 +121,7 @@ if TYPE_CHECKING:
         ActorStartedEvent,
         ActorStoppedEvent,
         AgentEndEvent,
+        AgentResumedEvent,
         AgentStartEvent,
         ApprovalRequestedEvent,
         ApprovalResolvedEvent,
@@ -126,6 +129,7 @@ if TYPE_CHECKING:
         BudgetReservedEvent,
         BudgetSettledEvent,
         BudgetWaitingEvent,
+        ContextCompactedEvent,
         DeadLetterEvent,
         Event,
         Gap,
@@ -200,7 +204,7 @@ _NAMES = {
     "_errors": """ActorDefinitionError ActorDiedError ActorError ActorStoppedError AddressRefusedError
         AgentBusyError AlreadyPresentError AlreadyRegisteredError AlreadyStartedError
         ApprovalAnsweredError ApprovalError ApprovalMismatchError ApprovalNotFoundError AskCycleError
-        BudgetExceededError CassetteError CassetteMissError CassetteUnusedError ChildNotFoundError ChildRunningError
+        BudgetExceededError CassetteError CassetteMissError CassetteUnusedError ChildNotFoundError ChildRunningError CompactionError
         DeadlineExceededError DeathPactError EngineUnavailableError FetchError ForeignError HookError
         InvalidArgumentsError MailboxFullError MaxChildrenError McpServerError NoMembersError NotAnsweredError
         NotRegisteredError OutputError PathRefusedError ProviderError RepeatedCallError RestartIntensityExceededError RunError
@@ -209,9 +213,10 @@ _NAMES = {
         ToolTimeoutError TurnLimitError UnhandledMessageError ValueShapeError""",
     "actors": """Actor ActorContext ActorRef ApprovalRequest Backoff CancelCause ChildSpec Down Exit Ignore KeySticky LeastMailbox Leftovers LinkExit
         Monitor PipedFailure PipedValue Publication ReceiveTimeout ReplySlot RoundRobin Timer Via block conflate handles""",
-    "agents": """Agent AgentOptions AgentRef AgentSpec AgentState Applied Budget LeaseState Limits Receipt Returned Spending
+    "agents": """Agent AgentOptions AgentRef AgentSpec AgentState Applied Budget LeaseState Limits Receipt Returned Spending SummariseOldest
         ThinkingBudgets with_budget""",
-    "events": """ActorCrashedEvent ActorRestartScheduledEvent ActorRestartedEvent ActorStartedEvent ActorStoppedEvent AgentEndEvent AgentStartEvent
+    "events": """ActorCrashedEvent ActorRestartScheduledEvent ActorRestartedEvent ActorStartedEvent ActorStoppedEvent AgentEndEvent AgentResumedEvent AgentStartEvent
+        ContextCompactedEvent
         ApprovalRequestedEvent ApprovalResolvedEvent BudgetExceededEvent BudgetReservedEvent BudgetSettledEvent BudgetWaitingEvent DeadLetterEvent Event Gap LoopBlockedEvent MessageEndEvent MessageStartEvent MessageUpdateEvent
         ModelCallFellBackEvent ModelCallGrantedEvent ModelCallQueuedEvent ModelCallRetriedEvent ProviderLimitChangedEvent
         ProviderPausedEvent ProviderResumedEvent StreamEnd StreamStart
@@ -246,6 +251,7 @@ __all__ = [
     "AgentEndEvent",
     "AgentOptions",
     "AgentRef",
+    "AgentResumedEvent",
     "AgentSpec",
     "AgentStartEvent",
     "AgentState",
@@ -278,7 +284,9 @@ __all__ = [
     "ChildNotFoundError",
     "ChildRunningError",
     "ChildSpec",
+    "CompactionError",
     "Context",
+    "ContextCompactedEvent",
     "Cost",
     "CustomMessage",
     "DeadLetterEvent",
@@ -350,6 +358,7 @@ __all__ = [
     "StreamOptions",
     "StreamStart",
     "SubscriberTooSlowError",
+    "SummariseOldest",
     "SupervisionError",
     "SupervisorGaveUpEvent",
     "SupervisorRef",

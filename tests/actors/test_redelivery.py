@@ -142,7 +142,7 @@ async def test_the_loop_of_a_poison_message_costs_one_restart_of_the_intensity()
 @pytest.mark.parametrize(("deliveries", "counts"), [(1, True), (2, False), (9, False)])
 def test_which_restarts_count(deliveries: int, counts: bool) -> None:  # noqa: FBT001  # a parameter of the test
     """S63: that is decided in one place: the first crash over a message counts, those over its redeliveries do not."""
-    assert is_counted(Exit("error", ValueError(), deliveries=deliveries)) is counts
+    assert is_counted(Exit("error", ValueError(), deliveries=deliveries), "default") is counts
 
 
 async def test_a_kill_counts_as_a_delivery() -> None:

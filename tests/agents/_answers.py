@@ -71,7 +71,12 @@ def calls(*names: str, usage: Usage | None = None) -> AssistantMessage:
 
 
 def agent(
-    name: str, call: AnswersCall | Answer, *args: Any, tools: tuple[Tool, ...] = (), **options: Any
+    name: str,
+    call: AnswersCall | Answer,
+    *args: Any,
+    tools: tuple[Tool, ...] = (),
+    compaction: Any = None,
+    **options: Any,
 ) -> ChildSpec[Any, Any, AgentRef]:
     """Give the spec of an agent that asks it."""
     config = RunConfig(
@@ -79,5 +84,6 @@ def agent(
         call if isinstance(call, AnswersCall) else AnswersCall(call),
         tools={tool.name: tool for tool in tools},
         definitions=tuple(tool.definition for tool in tools),
+        compaction=compaction,
     )
     return ChildSpec(name, run_agent_actor, args=(config, *args), ref_type=AgentRef, **options)

@@ -100,7 +100,7 @@ async def test_a_told_run_that_fails_ends_the_agent_and_supervision_restarts_it(
     """A run started by a tell has nobody to hand its error to: the agent exits with it."""
     async with open_endpoint([Reply(text="cut", fault=Cut(after_chunks=2)), Reply(text="ok")]) as endpoint:
         async with open_system() as system:
-            agent = await start(system, endpoint, engine)
+            agent = await start(system, endpoint, engine, on_restart="fresh")
             await agent.tell("go")
             exited = await agent.wait_stopped()
             assert exited.error is not None

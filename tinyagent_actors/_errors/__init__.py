@@ -53,6 +53,7 @@
     └── RunError                   a run was ended by a limit, or could not be begun
         ├── AgentBusyError         a run is going on
         ├── BudgetExceededError    the lease is spent
+        ├── CompactionError        the transcript is too long for the model, and could not be made shorter
         ├── DeadlineExceededError  a deadline ended the run; `deadline` names which
         ├── HookError              a hook of yours raised; `hook` names it
         ├── OutputError            no value of the type that was asked for
@@ -104,6 +105,7 @@ from tinyagent_actors._errors._root import (
 from tinyagent_actors._errors._run import (
     AgentBusyError,
     BudgetExceededError,
+    CompactionError,
     DeadlineExceededError,
     HookError,
     InvalidArgumentsError,
@@ -155,6 +157,7 @@ __all__ = [
     "CassetteUnusedError",
     "ChildNotFoundError",
     "ChildRunningError",
+    "CompactionError",
     "DeadlineExceededError",
     "DeathPactError",
     "EngineUnavailableError",

@@ -82,6 +82,16 @@ class BudgetExceededError(RunError):
 
 
 @attrs.define(slots=False, eq=False)
+class CompactionError(RunError):
+    """The transcript does not fit into the model's context, and could not be made shorter. Start afresh, or with another model."""
+
+    problem: str
+
+    def __str__(self) -> str:
+        return f"the transcript is too long for the model, and was not compacted: {self.problem}"
+
+
+@attrs.define(slots=False, eq=False)
 class DeadlineExceededError(RunError):
     """A deadline ended the run; `deadline` names which: ``turn``, ``run``, ``caller``, or a clock of whoever asked for the run."""
 

@@ -6,6 +6,7 @@ from tinyagent_actors.agents._agent_options import AgentOptions, AgentState
 from tinyagent_actors.agents._agent_ref import AgentRef, RunEvents
 from tinyagent_actors.agents._agent_spec import AgentSpec
 from tinyagent_actors.agents._budget import UNITS, Budget, Unit
+from tinyagent_actors.agents._compaction import AskOnce, Compaction, SummariseOldest
 from tinyagent_actors.agents._hooks import Hooks
 from tinyagent_actors.agents._lease import LeaseState
 from tinyagent_actors.agents._ledger import Ledger, ledger_of
@@ -25,7 +26,9 @@ __all__ = [
     "AgentSpec",
     "AgentState",
     "Applied",
+    "AskOnce",
     "Budget",
+    "Compaction",
     "Hooks",
     "LeaseState",
     "Ledger",
@@ -38,6 +41,7 @@ __all__ = [
     "RunConfig",
     "RunEvents",
     "Spending",
+    "SummariseOldest",
     "ThinkingBudgets",
     "Unit",
     "ledger_of",

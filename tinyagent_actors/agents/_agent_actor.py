@@ -13,6 +13,8 @@ that no cancel comes between. What is left in the queues when the run is over, o
 
 from __future__ import annotations
 
+from typing import Final, Literal, TypeAlias
+
 import attrs
 import trio
 
@@ -22,15 +24,24 @@ from tinyagent_actors.agents._account import Account, watched
 from tinyagent_actors.agents._budget import UNLIMITED, Budget
 from tinyagent_actors.agents._lease import Lease
 from tinyagent_actors.agents._ledger import ledger_of
+from tinyagent_actors.agents._memory import Memory
 from tinyagent_actors.agents._message_queue import MessageQueue
 from tinyagent_actors.agents._metered_call import MeteredCall, need_of
 from tinyagent_actors.agents._prompt import Interrupt, Prompt, RunOver, Spent
 from tinyagent_actors.agents._receipt import Receipt, returned
+from tinyagent_actors.agents._recovery import Recovery
 from tinyagent_actors.agents._run import Run, RunConfig
 from tinyagent_actors.agents._run_clocks import clocks_of_asker
 from tinyagent_actors.agents._stream_call import ProviderCall
 from tinyagent_actors.agents._transcript import to_messages
-from tinyagent_actors.messages import Context, Message
+from tinyagent_actors.events import AgentResumedEvent
+from tinyagent_actors.messages import Context, Message, UserMessage
+
+OnRestart: TypeAlias = Literal["resume", "fresh"]
+MOST_TRIES: Final = 5
+"""How often an agent that resumes begins what it was told, at most: then that is a dead letter."""
+UNHEARD: Final = ("connection_error", "rate_limited", "overloaded")
+"""Kinds of errors with which a provider has heard nothing, or nothing that it charges for: they count as no try."""
 
 
 @attrs.define(eq=False)
@@ -39,8 +50,10 @@ class AgentActor:
 
     _context: ActorContext
     _config: RunConfig
-    transcript: list[Message] = attrs.field(factory=list, init=False, repr=False)
     _budget: Budget = attrs.field(default=UNLIMITED, kw_only=True)
+    _on_restart: OnRestart = attrs.field(default="resume", kw_only=True)
+    memory: Memory = attrs.field(init=False, repr=False)
+    """What it keeps across restarts, if it resumes."""
     run: Run | None = attrs.field(default=None, init=False)
     """The run that goes on."""
     _steering: MessageQueue = attrs.field(init=False, repr=False)
@@ -51,7 +64,6 @@ class AgentActor:
     _lease: Lease = attrs.field(init=False)
     """Of its life, across restarts."""
     _spent: BudgetExceededError | None = attrs.field(default=None, init=False)
-    _runs: int = attrs.field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._steering = MessageQueue(self._config.steering_mode)
@@ -79,9 +91,12 @@ class AgentActor:
     async def serve(self) -> None:
         """Serve the mailbox until the agent is stopped or a run that was told fails."""
         self._open_lease()
+        is_resumed = self._remember()
         self._context.cell.address.body = self
         try:
             async with trio.open_nursery() as nursery:
+                if is_resumed:
+                    await self._resume(nursery)
                 async for message in self._context.messages():
                     if isinstance(message, Interrupt):
                         self._give_back("interrupted")
@@ -93,6 +108,35 @@ class AgentActor:
         finally:
             self._is_over = True
             self._give_back("interrupted")
+
+    def _remember(self) -> bool:
+        """Take up the memory of the incarnation before; whether there is one to go on from."""
+        config, before = self._config, self._context.cell.address.body
+        if isinstance(before, AgentActor) and self._on_restart == "resume":
+            self.memory = before.memory
+            return True
+        compaction = config.compaction
+        self.memory = Memory(recovery=None if compaction is None else Recovery(compaction))
+        if isinstance(before, AgentActor):
+            self.memory.runs = before.memory.runs
+        return False
+
+    async def _resume(self, nursery: trio.Nursery) -> None:
+        """Go on from the transcript of the incarnation before; with what it was told, if it had not done that."""
+        memory = self.memory
+        changed = memory.repair()
+        continues = memory.is_unfinished and memory.can_continue and memory.tries < MOST_TRIES
+        if memory.is_unfinished and not continues:
+            memory.is_unfinished = False
+            cell = self._context.cell
+            lost = next((m for m in reversed(memory.transcript) if isinstance(m, UserMessage)), None)
+            cell.runtime.dead_letters.add(cell.path, lost, "poison", cause=cell.event)
+        self._context.started()
+        self._context.cell.publish(
+            AgentResumedEvent, messages=len(memory.transcript), repaired=changed, continues=continues
+        )
+        if continues:
+            await self._serve_run(Prompt(()), None, nursery, self._config)
 
     def _open_lease(self) -> None:
         """Take up the lease of its life.
@@ -127,19 +171,30 @@ class AgentActor:
             if slot is not None:
                 slot.fail(error)
             return
-        self._runs += 1
+        await self._serve_run(prompt, slot, nursery, config)
+
+    async def _serve_run(
+        self, prompt: Prompt, slot: ReplySlot | None, nursery: trio.Nursery, config: RunConfig
+    ) -> None:
+        memory = self.memory
+        memory.runs += 1
+        memory.is_unfinished = slot is None
+        memory.tries += 1
+        if slot is None and self._on_restart == "resume":
+            self._context.in_hand = None  # the transcript has it, so a crash makes it no dead letter
         account = self.account = Account.open(self._lease, prompt.budget, prompt.asker)
         run = self.run = Run(
-            self._runs,
+            memory.runs,
             self._context.runtime,
             self._context.path,
             attrs.evolve(config, call=MeteredCall(config.call, account)),
-            self.transcript,
+            memory.transcript,
             self._steering,
             self._follow_ups,
             cause=self._context.cell.event,
             above=clocks_of_asker(slot),
             account=account,
+            recovery=memory.recovery,
         )
         account.run.on_spent = run.fail
         prompt.run = run.number
@@ -153,7 +208,16 @@ class AgentActor:
         self._give_back("ended" if run.interrupted is None else "interrupted")
         self.run = self.account = None
         self._context.cell.event = run.cause
+        if (
+            run.last_message is not None
+            and run.last_message.error is not None
+            and run.last_message.error.kind in UNHEARD
+        ):
+            memory.tries -= 1
         _hand_over(run, slot)
+        memory.tries = 0
+        if run.interrupted is None or run.interrupted.source == "interrupt":
+            memory.is_unfinished = False
 
     async def _execute(self, run: Run, prompt: Prompt) -> None:
         try:
@@ -212,6 +276,8 @@ def _hand_over(run: Run, slot: ReplySlot | None) -> None:
         slot.reply(run.last_message)
 
 
-async def run_agent_actor(ctx: ActorContext, config: RunConfig, budget: Budget = UNLIMITED) -> None:
+async def run_agent_actor(
+    ctx: ActorContext, config: RunConfig, budget: Budget = UNLIMITED, on_restart: OnRestart = "resume"
+) -> None:
     """Be an agent: the body of the actor that an `AgentSpec` describes."""
-    await AgentActor(ctx, config, budget=budget).serve()
+    await AgentActor(ctx, config, budget=budget, on_restart=on_restart).serve()

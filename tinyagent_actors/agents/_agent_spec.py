@@ -9,10 +9,11 @@ import attrs
 
 from tinyagent_actors._errors import SpecError
 from tinyagent_actors.actors import Backoff, ChildSpec, RestartType, Shutdown, check_name
-from tinyagent_actors.agents._agent_actor import run_agent_actor
+from tinyagent_actors.agents._agent_actor import OnRestart, run_agent_actor
 from tinyagent_actors.agents._agent_options import GetApiKey
 from tinyagent_actors.agents._agent_ref import AgentRef
 from tinyagent_actors.agents._budget import UNLIMITED, Budget, to_budget
+from tinyagent_actors.agents._compaction import Compaction, SummariseOldest
 from tinyagent_actors.agents._hooks import ConvertToLlm, Hooks, ShouldStopAfterTurn, TransformContext, check_hook
 from tinyagent_actors.agents._limits import Limits
 from tinyagent_actors.agents._message_queue import check_mode
@@ -34,6 +35,11 @@ def _check_name(_: object, __: object, value: Any) -> None:
 def _check_retries(_: object, __: object, value: Any) -> None:
     if type(value) is not int or value < 0:
         raise SpecError("retries", f"must be a whole number of at least 0, is {value!r}")
+
+
+def _check_on_restart(_: object, __: object, value: Any) -> None:
+    if value not in ("resume", "fresh"):
+        raise SpecError("on_restart", f"must be resume or fresh, is {value!r}")
 
 
 def _tools(value: Iterable[Any]) -> tuple[Tool, ...]:
@@ -76,7 +82,12 @@ class AgentSpec:
     budget: Budget = attrs.field(default=UNLIMITED, converter=to_budget, kw_only=True)
     """What the agent and all that it starts may spend in its life, across restarts. None: as much as is allowed above it."""
     restart: RestartType = attrs.field(default="permanent", kw_only=True)
-    """An agent that is restarted starts fresh: with an empty transcript."""
+    """Provider and transport failures are restarted after a back-off; authentication, refusals, budgets and deadlines never."""
+    on_restart: OnRestart = attrs.field(default="resume", validator=_check_on_restart, kw_only=True)
+    """`resume`: the next incarnation has the same transcript, repaired, and goes on with what it was told and had not done. `fresh`:
+    it has an empty one."""
+    compaction: Compaction | None = attrs.field(factory=SummariseOldest, validator=check_hook, kw_only=True)
+    """What makes the transcript shorter when it does not fit into the model's context; None: that is an error like others."""
     shutdown: Shutdown = attrs.field(default=DEFAULT_SHUTDOWN, kw_only=True)
     mailbox_capacity: int = attrs.field(default=64, kw_only=True)
     significant: bool = attrs.field(default=False, kw_only=True)
@@ -96,11 +107,12 @@ class AgentSpec:
             hooks=Hooks.of(self),
             steering_mode=self.steering_mode,
             follow_up_mode=self.follow_up_mode,
+            compaction=self.compaction,
         )
         return ChildSpec(
             self.name,
             run_agent_actor,
-            args=(config, self.budget),
+            args=(config, self.budget, self.on_restart),
             restart=self.restart,
             shutdown=self.shutdown,
             mailbox_capacity=self.mailbox_capacity,

@@ -59,6 +59,16 @@ class MeteredCall:
             account.settle(reserve, NOTHING if metered is None else metered.used(reserve), publish)
 
 
+def bounded(call: ModelCall, max_tokens: int) -> ModelCall:
+    """Give a call whose answer has at most so many tokens, where the call is a provider's."""
+    if isinstance(call, MeteredCall):
+        return attrs.evolve(call, call=bounded(call.call, max_tokens))
+    if isinstance(call, ProviderCall):
+        least = min(max_tokens, call.options.max_tokens or max_tokens)
+        return attrs.evolve(call, options=attrs.evolve(call.options, max_tokens=least))
+    return call
+
+
 @attrs.define(eq=False)
 class MeteredStream:
     """A stream that remembers what it came to."""

@@ -13,7 +13,7 @@ told under cancellation too.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
@@ -22,12 +22,14 @@ import trio
 from tinyagent_actors._errors import BudgetExceededError, RepeatedCallError, TinyAgentError, TurnLimitError
 from tinyagent_actors.actors import CancelCause, ClockAbove, Runtime, as_fact
 from tinyagent_actors.agents._account import Account, counting
+from tinyagent_actors.agents._compaction import Compaction
 from tinyagent_actors.agents._hooks import Hooks
 from tinyagent_actors.agents._limits import Limits, RepeatGuard
 from tinyagent_actors.agents._message_queue import MessageQueue
 from tinyagent_actors.agents._model_call import ModelCall
 from tinyagent_actors.agents._output import Output
 from tinyagent_actors.agents._receipt import Applied
+from tinyagent_actors.agents._recovery import Recovery
 from tinyagent_actors.agents._run_clocks import RunClocks, outer_cause
 from tinyagent_actors.agents._transcript import (
     aborted,
@@ -79,6 +81,8 @@ class RunConfig:
     follow_up_mode: str = "one-at-a-time"
     output: Output | None = None
     """What the run is to come to, if a text is not enough."""
+    compaction: Compaction | None = None
+    """What shortens a transcript that is too long; None: nothing does."""
 
 
 @attrs.define(eq=False)
@@ -100,6 +104,8 @@ class Run:
     clocks: RunClocks = attrs.field(init=False, repr=False)
     account: Account | None = attrs.field(default=None, repr=False)
     """What it may spend; None: nobody counts."""
+    recovery: Recovery | None = attrs.field(default=None, repr=False)
+    """What is done about a context that is too long; None: nothing."""
     turn: int = attrs.field(default=0, init=False)
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False, repr=False)
     interrupted: CancelCause | None = attrs.field(default=None, init=False)
@@ -176,14 +182,20 @@ class Run:
         """Turn after turn, until the model stops, a limit is reached, or its provider fails."""
         wants_more = False
         while True:
+            if not await self._recover(prompt):
+                return
             self._begin_turn()  # first, so that where the limit ends the run nothing was taken out of a queue
             async with self.clocks.turn():
                 self._enter(prompt, follow_up=wants_more)
                 prompt = ()
                 answer = await self._ask_model()
+                is_too_long = self.recovery is not None and self.recovery.hear(answer)
                 if answer.stop_reason in ("error", "aborted"):
                     self._end_turn(answer, results_for_open_calls(answer, "the answer broke off"))
-                    return
+                    if not is_too_long:
+                        return
+                    wants_more = False
+                    continue
                 if self.clocks.is_landing:
                     self._end_turn(answer, results_for_open_calls(answer, "the time of the run is nearly up"))
                     return
@@ -198,6 +210,22 @@ class Run:
                     prompt, is_over = (repair,), False
             if is_over:
                 return
+
+    async def _recover(self, prompt: tuple[Message, ...]) -> bool:
+        """Shorten the transcript, if that is due; False if the provider failed at it, which ends the run like any such failure."""
+        error = None if self.recovery is None else await self.recovery.compact(self)
+        if error is not None:
+            self._begin_turn()
+            for message in prompt:
+                self._append(message)
+            self._end_turn(attrs.evolve(_nothing_yet(self.config.model), stop_reason="error", error=error), ())
+        return error is None
+
+    def replace_transcript(self, messages: Sequence[Message]) -> None:
+        """Put other messages in the place of all there were. Of this run's own, those count that are still among the last."""
+        own = len(self.transcript) - self._begun_at
+        self.transcript[:] = messages
+        self._begun_at = max(0, len(self.transcript) - own)
 
     def _enter(self, prompt: tuple[Message, ...], *, follow_up: bool) -> None:
         """Append what enters before the next request, and settle the receipts."""

@@ -41,6 +41,7 @@ from tinyagent_actors.events._governor import (
 )
 from tinyagent_actors.events._header import Event, Gap
 from tinyagent_actors.events._partial import Partial
+from tinyagent_actors.events._restart import AgentResumedEvent, ContextCompactedEvent
 from tinyagent_actors.events._stream import (
     Delta,
     StreamEnd,
@@ -71,6 +72,7 @@ __all__ = [
     "ActorStartedEvent",
     "ActorStoppedEvent",
     "AgentEndEvent",
+    "AgentResumedEvent",
     "AgentStartEvent",
     "ApprovalDecision",
     "ApprovalRequestedEvent",
@@ -79,6 +81,7 @@ __all__ = [
     "BudgetReservedEvent",
     "BudgetSettledEvent",
     "BudgetWaitingEvent",
+    "ContextCompactedEvent",
     "DeadLetterEvent",
     "Delta",
     "Event",

@@ -379,7 +379,7 @@ class Supervisor:
     def _restart(self, child: Child, cell: Cell, policy: RestartPolicy) -> None:
         if child.is_to_start or child.address.is_gone or cell.exit is None:
             return  # it comes back with another, or was ended while its restart was postponed
-        if not is_counted(cell.exit) or self._restarts.is_allowed():
+        if not is_counted(cell.exit, policy) or self._restarts.is_allowed():
             self._agenda = self._restarts.begin(child, cell, policy, self._agenda)
         else:
             self.children.end(child)
