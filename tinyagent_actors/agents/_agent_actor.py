@@ -69,6 +69,11 @@ class AgentActor:
         self._steering = MessageQueue(self._config.steering_mode)
         self._follow_ups = MessageQueue(self._config.follow_up_mode)
 
+    @property
+    def transcript(self) -> list[Message]:
+        """All that was said."""
+        return self.memory.transcript
+
     def steer(self, messages: tuple[Message, ...]) -> Receipt:
         """Have messages enter the run at its next request; if a prompt lies unread, that of the run to come."""
         return self._add(self._steering, messages)
