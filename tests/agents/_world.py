@@ -10,7 +10,18 @@ import attrs
 import trio
 from hypothesis import strategies as st
 
-from tinyagent_actors import AgentRef, ChildSpec, Event, Limits, Receipt, ToolLoopControl, open_system, tool
+from tinyagent_actors import (
+    AgentRef,
+    Budget,
+    ChildSpec,
+    Event,
+    Limits,
+    ProviderError,
+    Receipt,
+    ToolLoopControl,
+    open_system,
+    tool,
+)
 from tinyagent_actors.agents import Hooks, RunConfig, run_agent_actor
 from tinyagent_actors.events import (
     StreamEvent,
@@ -63,7 +74,7 @@ class Answer:
 ANSWERS: Final = st.builds(
     Answer,
     st.lists(_BLOCKS, min_size=1, max_size=4).map(tuple),
-    st.sampled_from(["tool_use"] * 6 + ["stop", "stop", "length", "refusal", "pause_turn", "aborted"]),
+    st.sampled_from(["tool_use"] * 6 + ["stop", "stop", "length", "refusal", "pause_turn", "error"]),
     WAITS,
     st.sampled_from([None] * 12 + [0, 2]),
 )
@@ -87,6 +98,12 @@ class Plan:
     hook_waits: float = 0.0
     hook_says: str = "raise"
     steering_mode: str = "one-at-a-time"
+    seconds: float | None = None
+    """That a run may take."""
+    budget: Budget | None = None
+    """Of each run that is asked for."""
+    last: str = "ask"
+    """How the last prompt is given: the agent ends with the error of a run that it was told."""
 
 
 PLANS: Final = st.builds(
@@ -98,6 +115,9 @@ PLANS: Final = st.builds(
     WAITS,
     st.sampled_from(["raise", "nothing", "end"]),
     st.sampled_from(["one-at-a-time", "all"]),
+    st.sampled_from([None, None, 1.5, 4.0]),
+    st.sampled_from([None, None, Budget(tool_calls=3), Budget(turns=2)]),
+    st.sampled_from(["ask", "tell"]),
 )
 
 
@@ -145,7 +165,7 @@ class World:
             self._call,
             tools=tools,
             definitions=tuple(made.definition for made in tools.values()),
-            limits=Limits(turns=4, warn_at=2, refuse_at=3),
+            limits=Limits(turns=4, warn_at=2, refuse_at=3, run_seconds=self.plan.seconds),
             hooks=Hooks() if self.plan.hook is None else Hooks(**{self.plan.hook: self._hook}),
             steering_mode=self.plan.steering_mode,
         )
@@ -174,7 +194,11 @@ class World:
         for number in range(self.plan.prompts):
             with trio.CancelScope() as self._asking:
                 try:
-                    await agent.ask(f"prompt {number}")
+                    if self.plan.last == "tell" and number == self.plan.prompts - 1:
+                        await agent.tell(f"prompt {number}")
+                        await trio.sleep(20)
+                    else:
+                        await agent.ask(f"prompt {number}", budget=self.plan.budget)
                 except Exception:  # noqa: BLE001  # whatever became of it: the transcript is what is looked at
                     await trio.lowlevel.checkpoint()
 
@@ -274,4 +298,5 @@ class _Stream:
     async def result(self) -> AssistantMessage:
         """Give the message."""
         await trio.lowlevel.checkpoint()
-        return AssistantMessage(self._answer.content, self._answer.stop_reason)
+        error = ProviderError("truncated", "cut") if self._answer.stop_reason == "error" else None
+        return AssistantMessage(self._answer.content, self._answer.stop_reason, error=error)

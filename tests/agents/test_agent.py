@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 
 from tinyagent_actors import (
     Agent,
@@ -77,8 +78,8 @@ async def test_prompt_text_with_a_tool(stream_fn: Any) -> None:
     assert messages[3]["content"] == "5"
 
 
-async def test_a_raising_or_slow_listener_reaches_nobody(caplog: pytest.LogCaptureFixture) -> None:
-    """Mission 7: it is logged and stays; the run neither fails nor waits."""
+async def test_a_raising_listener_reaches_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    """Mission 7: it is logged and stays; the run does not fail."""
     async with open_endpoint([Reply(text="one")]) as endpoint:
         agent = make(endpoint)
 
@@ -90,6 +91,38 @@ async def test_a_raising_or_slow_listener_reaches_nobody(caplog: pytest.LogCaptu
             assert await agent.prompt_text("?") == "one"
 
     assert "a listener raised" in caplog.text
+
+
+async def test_a_listener_that_never_comes_back_holds_no_run(
+    autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Mission 7: the run goes on without it; at its end it has a second to read what is left, and is told off."""
+
+    class Response:
+        async def __aiter__(self) -> Any:
+            for _ in range(5000):
+                yield {"type": "text_delta", "content_index": 0, "delta": "x"}
+
+        async def result(self) -> dict[str, Any]:
+            return {"role": "assistant", "content": "done", "stop_reason": "complete"}
+
+    async def stream_fn(_model: Any, _context: Any, _options: Any) -> Response:
+        return Response()
+
+    async def never(_event: Any) -> None:
+        await trio.sleep_forever()
+
+    heard: list[str] = []
+    agent = Agent(AgentOptions(stream_fn=stream_fn))
+    agent.set_model(Model("mine"))
+    agent.subscribe(never)
+    agent.subscribe(lambda event: heard.append(event.type))
+    began = trio.current_time()
+    assert await agent.prompt_text("?") == "done"
+
+    assert trio.current_time() - began == pytest.approx(1.0)
+    assert heard[-1] == "agent_end"
+    assert "listeners were still busy" in caplog.text
 
 
 async def test_abort_ends_the_run_and_keeps_what_came() -> None:
