@@ -107,6 +107,7 @@ if TYPE_CHECKING:
         Budget,
         LeaseState,
         Limits,
+        McpServer,
         Receipt,
         Returned,
         Spending,
@@ -134,6 +135,7 @@ if TYPE_CHECKING:
         Event,
         Gap,
         LoopBlockedEvent,
+        McpServerLoggedEvent,
         MessageEndEvent,
         MessageStartEvent,
         MessageUpdateEvent,
@@ -154,6 +156,7 @@ if TYPE_CHECKING:
         ToolExecutionEndEvent,
         ToolExecutionStartEvent,
         ToolExecutionUpdateEvent,
+        ToolListChangedEvent,
         TurnEndEvent,
         TurnStartEvent,
     )
@@ -202,26 +205,27 @@ if TYPE_CHECKING:
 
 _NAMES = {
     "_errors": """ActorDefinitionError ActorDiedError ActorError ActorStoppedError AddressRefusedError
-        AgentBusyError AlreadyPresentError AlreadyRegisteredError AlreadyStartedError
-        ApprovalAnsweredError ApprovalError ApprovalMismatchError ApprovalNotFoundError AskCycleError
-        BudgetExceededError CassetteError CassetteMissError CassetteUnusedError ChildNotFoundError ChildRunningError CompactionError
+        AgentBusyError AlreadyPresentError AlreadyRegisteredError AlreadyStartedError ApprovalAnsweredError
+        ApprovalError ApprovalMismatchError ApprovalNotFoundError AskCycleError BudgetExceededError CassetteError
+        CassetteMissError CassetteUnusedError ChildNotFoundError ChildRunningError CompactionError
         DeadlineExceededError DeathPactError EngineUnavailableError FetchError ForeignError HookError
         InvalidArgumentsError MailboxFullError MaxChildrenError McpServerError NoMembersError NotAnsweredError
-        NotRegisteredError OutputError PathRefusedError ProviderError RepeatedCallError RestartIntensityExceededError RunError
-        SpecError StartFailedError StartTimeoutError StashFullError SubscriberTooSlowError SupervisionError
+        NotRegisteredError OutputError PathRefusedError ProviderError RepeatedCallError RestartIntensityExceededError
+        RunError SpecError StartFailedError StartTimeoutError StashFullError SubscriberTooSlowError SupervisionError
         SupervisorStoppingError SystemFailedError TinyAgentError ToolCrashedError ToolDefinitionError ToolError
         ToolTimeoutError TurnLimitError UnhandledMessageError ValueShapeError""",
     "actors": """Actor ActorContext ActorRef ApprovalRequest Backoff CancelCause ChildSpec Down Exit Ignore KeySticky LeastMailbox Leftovers LinkExit
         Monitor PipedFailure PipedValue Publication ReceiveTimeout ReplySlot RoundRobin Timer Via block conflate handles""",
-    "agents": """Agent AgentOptions AgentRef AgentSpec AgentState Applied Budget LeaseState Limits Receipt Returned Spending SummariseOldest
-        ThinkingBudgets with_budget""",
-    "events": """ActorCrashedEvent ActorRestartScheduledEvent ActorRestartedEvent ActorStartedEvent ActorStoppedEvent AgentEndEvent AgentResumedEvent AgentStartEvent
-        ContextCompactedEvent
-        ApprovalRequestedEvent ApprovalResolvedEvent BudgetExceededEvent BudgetReservedEvent BudgetSettledEvent BudgetWaitingEvent DeadLetterEvent Event Gap LoopBlockedEvent MessageEndEvent MessageStartEvent MessageUpdateEvent
-        ModelCallFellBackEvent ModelCallGrantedEvent ModelCallQueuedEvent ModelCallRetriedEvent ProviderLimitChangedEvent
-        ProviderPausedEvent ProviderResumedEvent StreamEnd StreamStart
-        SupervisorGaveUpEvent SystemStoppedEvent TextDelta ThinkingDelta ToolCallDelta ToolExecutionEndEvent
-        ToolExecutionStartEvent ToolExecutionUpdateEvent TurnEndEvent TurnStartEvent""",
+    "agents": """Agent AgentOptions AgentRef AgentSpec AgentState Applied Budget LeaseState Limits McpServer
+        Receipt Returned Spending SummariseOldest ThinkingBudgets with_budget""",
+    "events": """ActorCrashedEvent ActorRestartScheduledEvent ActorRestartedEvent ActorStartedEvent
+        ActorStoppedEvent AgentEndEvent AgentResumedEvent AgentStartEvent ApprovalRequestedEvent ApprovalResolvedEvent
+        BudgetExceededEvent BudgetReservedEvent BudgetSettledEvent BudgetWaitingEvent ContextCompactedEvent
+        DeadLetterEvent Event Gap LoopBlockedEvent McpServerLoggedEvent MessageEndEvent MessageStartEvent
+        MessageUpdateEvent ModelCallFellBackEvent ModelCallGrantedEvent ModelCallQueuedEvent ModelCallRetriedEvent
+        ProviderLimitChangedEvent ProviderPausedEvent ProviderResumedEvent StreamEnd StreamStart SupervisorGaveUpEvent
+        SystemStoppedEvent TextDelta ThinkingDelta ToolCallDelta ToolExecutionEndEvent ToolExecutionStartEvent
+        ToolExecutionUpdateEvent ToolListChangedEvent TurnEndEvent TurnStartEvent""",
     "messages": """AgentToolResult AssistantMessage Context Cost CustomMessage ImageContent InvalidToolCall Model
         TextContent ThinkingContent ToolCall ToolDefinition ToolResultMessage Usage UserMessage""",
     "providers": """OpenAICompatModel OpenRouterModel ProxyStreamOptions SimpleStreamOptions StreamOptions Timeouts Transport
@@ -313,7 +317,9 @@ __all__ = [
     "LoopBlockedEvent",
     "MailboxFullError",
     "MaxChildrenError",
+    "McpServer",
     "McpServerError",
+    "McpServerLoggedEvent",
     "MessageEndEvent",
     "MessageStartEvent",
     "MessageUpdateEvent",
@@ -385,6 +391,7 @@ __all__ = [
     "ToolExecutionEndEvent",
     "ToolExecutionStartEvent",
     "ToolExecutionUpdateEvent",
+    "ToolListChangedEvent",
     "ToolLoopControl",
     "ToolResultMessage",
     "ToolTimeoutError",

@@ -11,6 +11,7 @@ from tinyagent_actors.agents._hooks import Hooks
 from tinyagent_actors.agents._lease import LeaseState
 from tinyagent_actors.agents._ledger import Ledger, ledger_of
 from tinyagent_actors.agents._limits import Limits
+from tinyagent_actors.agents._mcp_server import McpServer
 from tinyagent_actors.agents._model_call import ModelCall, ModelStream
 from tinyagent_actors.agents._receipt import Applied, Receipt, Returned
 from tinyagent_actors.agents._run import Run, RunConfig
@@ -33,6 +34,7 @@ __all__ = [
     "LeaseState",
     "Ledger",
     "Limits",
+    "McpServer",
     "ModelCall",
     "ModelStream",
     "Receipt",

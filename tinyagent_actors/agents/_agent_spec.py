@@ -22,7 +22,7 @@ from tinyagent_actors.agents._stream_call import ProviderCall, with_retries
 from tinyagent_actors.agents._thinking_budgets import ThinkingBudgets, to_thinking_budgets
 from tinyagent_actors.messages import Model, to_model
 from tinyagent_actors.providers import StreamOptions
-from tinyagent_actors.tools import AfterToolCall, BeforeToolCall, Tool, to_tools
+from tinyagent_actors.tools import AfterToolCall, BeforeToolCall, Tool, ToolSource, split_sources, to_tools
 
 DEFAULT_SHUTDOWN: Final = 10.0
 """Seconds an agent gets to end its run: longer than the cleanup grace of a tool (5 s)."""
@@ -42,8 +42,9 @@ def _check_on_restart(_: object, __: object, value: Any) -> None:
         raise SpecError("on_restart", f"must be resume or fresh, is {value!r}")
 
 
-def _tools(value: Iterable[Any]) -> tuple[Tool, ...]:
-    return to_tools(value)
+def _tools(value: Iterable[Any]) -> tuple[Tool | ToolSource, ...]:
+    fixed, sources = split_sources(value)
+    return (*to_tools(fixed), *sources)
 
 
 @attrs.frozen
@@ -62,7 +63,8 @@ class AgentSpec:
     model: Model = attrs.field(converter=to_model, kw_only=True)
     """A model, or several: each is asked where the one before it did not answer."""
     system_prompt: str = attrs.field(default="", kw_only=True)
-    tools: tuple[Tool, ...] = attrs.field(default=(), converter=_tools, kw_only=True)
+    tools: tuple[Tool | ToolSource, ...] = attrs.field(default=(), converter=_tools, kw_only=True)
+    """Tools, and sources of tools such as an `McpServer`, which give what they have when a request is made."""
     options: StreamOptions = attrs.field(factory=StreamOptions, kw_only=True)
     """How the model is called: engine, key, timeouts."""
     retries: int | None = attrs.field(default=None, validator=attrs.validators.optional(_check_retries), kw_only=True)
@@ -97,12 +99,14 @@ class AgentSpec:
 
     def to_child_spec(self) -> ChildSpec[object, object, AgentRef]:
         """Give the spec of the actor that this agent is."""
+        fixed, sources = split_sources(self.tools)
         config = RunConfig(
             model=self.model,
             call=ProviderCall(self._stream_options()),
             system_prompt=self.system_prompt,
-            tools={tool.name: tool for tool in self.tools},
-            definitions=tuple(tool.definition for tool in self.tools),
+            tools={tool.name: tool for tool in fixed},
+            definitions=tuple(tool.definition for tool in fixed),
+            sources=sources,
             limits=self.limits,
             hooks=Hooks.of(self),
             steering_mode=self.steering_mode,

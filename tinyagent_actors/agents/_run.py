@@ -61,7 +61,7 @@ from tinyagent_actors.messages import (
     ToolDefinition,
     ToolResultMessage,
 )
-from tinyagent_actors.tools import CallBatch, Tool
+from tinyagent_actors.tools import CallBatch, Tool, ToolSource, with_sources
 
 _REPEATED: Final = "not run: the same call came too often in a row; the run ends"
 
@@ -75,6 +75,8 @@ class RunConfig:
     system_prompt: str = ""
     tools: Mapping[str, Tool] = attrs.field(factory=dict)
     definitions: tuple[ToolDefinition, ...] = ()
+    sources: tuple[ToolSource, ...] = ()
+    """Where tools come from that may change between two requests."""
     limits: Limits = attrs.field(factory=Limits)
     hooks: Hooks = attrs.field(factory=Hooks)
     steering_mode: str = "one-at-a-time"
@@ -115,6 +117,8 @@ class Run:
     """The limit or defect that ended it; what a provider did wrong is in `last_message.error`."""
     is_over: bool = attrs.field(default=False, init=False)
     _begun_at: int = attrs.field(default=0, init=False)
+    _tools: Mapping[str, Tool] = attrs.field(factory=dict, init=False, repr=False)
+    """Those that the present request offers."""
     _repeats: RepeatGuard = attrs.field(factory=RepeatGuard, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -257,7 +261,12 @@ class Run:
         log: list[StreamEvent] = []
         self.publish(MessageStartEvent, message=base)
         try:
-            definitions = () if self.clocks.is_landing else config.definitions
+            self._tools, definitions = config.tools, config.definitions
+            if config.sources:
+                self._tools = with_sources(config.tools, config.sources)
+                definitions = tuple(tool.definition for tool in self._tools.values())
+            if self.clocks.is_landing:
+                definitions = ()
             context = Context(config.system_prompt, await config.hooks.shown(self.transcript), definitions)
             async with config.call(config.model, context, self.publish) as stream:
                 while events := await stream.next_events():
@@ -298,7 +307,7 @@ class Run:
         await self._take_tool_calls(answer, calls[:running])
         batch = CallBatch(
             calls[:running],
-            self.config.tools,
+            self._tools,
             runtime=self.runtime,
             path=self.path,
             run=self.number,

@@ -40,6 +40,7 @@ from tinyagent_actors.events._governor import (
     ProviderResumedEvent,
 )
 from tinyagent_actors.events._header import Event, Gap
+from tinyagent_actors.events._mcp import McpServerLoggedEvent, ToolListChangedEvent
 from tinyagent_actors.events._partial import Partial
 from tinyagent_actors.events._restart import AgentResumedEvent, ContextCompactedEvent
 from tinyagent_actors.events._stream import (
@@ -87,6 +88,7 @@ __all__ = [
     "Event",
     "Gap",
     "LoopBlockedEvent",
+    "McpServerLoggedEvent",
     "MessageEndEvent",
     "MessageStartEvent",
     "MessageUpdateEvent",
@@ -117,6 +119,7 @@ __all__ = [
     "ToolExecutionStartEvent",
     "ToolExecutionUpdateEvent",
     "ToolLateCompletionEvent",
+    "ToolListChangedEvent",
     "ToolRetryEvent",
     "TurnEndEvent",
     "TurnStartEvent",

@@ -23,7 +23,7 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, overrid
 from tinyagent_actors import _errors
 from tinyagent_actors._errors import ForeignError, ProviderError, TinyAgentError, ValueShapeError
 from tinyagent_actors._redact import redact_text
-from tinyagent_actors.events import _actor, _agent, _approval, _budget, _governor, _restart, _tool
+from tinyagent_actors.events import _actor, _agent, _approval, _budget, _governor, _mcp, _restart, _tool
 from tinyagent_actors.events._fact import as_fact
 from tinyagent_actors.events._header import Event, Gap
 from tinyagent_actors.events._shape import as_object, shape_error, wrong_type
@@ -55,7 +55,7 @@ _MESSAGES: Final[dict[str, type]] = {cls.role: cls for cls in (UserMessage, Assi
 _STREAM_EVENTS: Final[dict[str, type]] = {cls.type: cls for cls in get_args(StreamEvent)}
 _EVENTS: Final[dict[str, type]] = {Gap.type: Gap} | {
     cls.type: cls
-    for module in (_actor, _agent, _approval, _budget, _governor, _restart, _tool)
+    for module in (_actor, _agent, _approval, _budget, _governor, _mcp, _restart, _tool)
     for name, cls in vars(module).items()
     if isinstance(cls, type) and issubclass(cls, Event) and cls is not Event and not name.startswith("_")
 }

@@ -1,8 +1,10 @@
 """Tools: typed functions that models call, and the runner that gives every call exactly one result."""
 
 from tinyagent_actors.messages import AgentToolResult
+from tinyagent_actors.tools._arguments import ArgumentReader
 from tinyagent_actors.tools._batch import CallBatch
 from tinyagent_actors.tools._call_hooks import AfterToolCall, BeforeToolCall, CallHooks
+from tinyagent_actors.tools._command import end_of
 from tinyagent_actors.tools._context import ToolContext
 from tinyagent_actors.tools._execution import place_of_frame
 from tinyagent_actors.tools._isolation import Isolation
@@ -12,6 +14,7 @@ from tinyagent_actors.tools._process_group import ProcessGroup, open_process_gro
 from tinyagent_actors.tools._result import OUTPUT_LIMIT
 from tinyagent_actors.tools._running_call import RunningCall
 from tinyagent_actors.tools._signal import Signal
+from tinyagent_actors.tools._source import ToolSource, split_sources, with_sources
 from tinyagent_actors.tools._spill import SpillFiles, SpillPolicy, set_spill_policy, spill_files
 from tinyagent_actors.tools._tool import AgentTool, Tool, to_tools, tool
 
@@ -22,6 +25,7 @@ __all__ = [
     "AfterToolCall",
     "AgentTool",
     "AgentToolResult",
+    "ArgumentReader",
     "BeforeToolCall",
     "CallBatch",
     "CallHooks",
@@ -36,10 +40,14 @@ __all__ = [
     "ToolContext",
     "ToolLoopControl",
     "ToolOptions",
+    "ToolSource",
+    "end_of",
     "open_process_group",
     "place_of_frame",
     "set_spill_policy",
     "spill_files",
+    "split_sources",
     "to_tools",
     "tool",
+    "with_sources",
 ]

@@ -114,6 +114,14 @@ class ProcessGroup:
                 await trio.lowlevel.wait_readable(self._pidfd)
                 self._ended = True
 
+    def peek(self) -> int | None:
+        """Give the exit code of a leader that has ended, without reaping it; the negative number of a signal; None: it runs."""
+        if not self._ended:
+            return None
+        found = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+        assert found is not None  # it has ended
+        return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
+
     async def pump(self) -> None:
         """Read what the command writes into its sinks, until it has ended and its pipes have, too, or for `DRAIN` seconds more.
 
