@@ -90,6 +90,8 @@ def test_the_pool() -> None:
     [
         "bound-a-mailbox",
         "survive-a-poison-message",
+        "approve-tool-calls",
+        "cancel-and-deadlines",
         "choose-a-strategy",
         "use-anthropic",
         "cache-prompts",
