@@ -24,6 +24,7 @@ from tinyagent_actors import (
 from tinyagent_actors._errors import BudgetExceededError
 from tinyagent_actors.actors import CancelCause, Clock, Runtime, current_clock
 from tinyagent_actors.agents import Run
+from tinyagent_actors.agents._output import Output
 from tinyagent_actors.tools import ToolContext
 
 
@@ -200,6 +201,21 @@ async def test_calls_of_the_last_turn_do_not_run(autojump_clock: trio.testing.Mo
 
     assert ["did not run" in text for text in results(run)[1:]] == [True, True]
     assert len(call.asked) == 2
+
+
+async def test_a_typed_answer_can_still_be_given(autojump_clock: trio.testing.MockClock) -> None:
+    """The last turn of a run that is to come to a value has the one tool that takes it; the others do not run."""
+    call = ScriptedCall([HANG, Say("", (("final_answer", {"value": 7}), ("quick", {}))), Say("never")])
+    output = Output(int)
+    config = output.apply_to(config_of(call, hang, quick, run_seconds=10))
+    run = Run(1, Runtime("test"), "/a", config, [])
+    await run.execute(())
+
+    assert (run.error, output.value) == (None, 7)
+    assert [tool.name for tool in call.asked[1].tools] == ["final_answer"]
+    assert "Only final_answer can still be called" in call.asked[1].messages[-1].text
+    assert results(run)[1] == "noted"
+    assert "no tool 'quick'" in results(run)[2]
 
 
 async def test_a_run_in_time_lands_as_ever(autojump_clock: trio.testing.MockClock) -> None:

@@ -356,6 +356,53 @@ async def test_it_is_answered_once(autojump_clock: trio.testing.MockClock) -> No
     assert ran == ["x"]
 
 
+@pytest.mark.parametrize("first", ["answer", "either"])
+async def test_an_answer_in_the_tick_of_the_timeout(first: str, autojump_clock: trio.testing.MockClock) -> None:
+    """Q07: what comes first settles it, and whoever answered is told the truth: taken, and the call runs, or an error, and it does not."""
+    batch = make(("delete", {"path": "x"}))
+    approvals = batch.runtime.approvals
+    outcomes: list[str] = []
+
+    async def answer() -> None:
+        request = approvals.requests()[0]
+        await trio.sleep_until(3600)
+        try:
+            approvals.approve(request, "me")
+        except ApprovalAnsweredError as error:
+            outcomes.append(error.decision)
+        else:
+            outcomes.append("taken")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(batch.wait)
+        await trio.testing.wait_all_tasks_blocked()
+        if first == "answer":
+            request = approvals.requests()[0]
+            autojump_clock.jump(3600)  # the deadline has passed, and nobody has looked yet
+            approvals.approve(request, "me")
+            outcomes.append("taken")
+        else:
+            nursery.start_soon(answer)
+
+    assert (outcomes, ran) in ((["taken"], ["x"]), (["timed_out"], []))
+    assert first == "either" or outcomes == ["taken"]
+    assert len(batch.results()) == 1
+
+
+async def test_an_answer_and_a_cancel_in_one_tick() -> None:
+    """Q08: the answer is taken and told as such, but a cancelled call does not run."""
+    batch = make(("delete", {"path": "x"}))
+    events = batch.runtime.bus.open_subscription("**")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(batch.wait)
+        await trio.testing.wait_all_tasks_blocked()
+        batch.runtime.approvals.approve(batch.runtime.approvals.requests()[0], "me")
+        nursery.cancel_scope.cancel()
+
+    assert [event.decision for event in told(events, ApprovalResolvedEvent)] == ["approved"]
+    assert (batch.results()[0].text.partition(":")[0], ran) == ("cancelled", [])
+
+
 async def test_what_is_remembered_of_the_past_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Q07, The registry knows the latest that were settled, and no more than those."""
     monkeypatch.setattr("tinyagent_actors.actors._approvals._REMEMBERED", 3)

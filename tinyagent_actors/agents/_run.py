@@ -200,10 +200,10 @@ class Run:
                         return
                     wants_more = False
                     continue
-                if self.clocks.is_landing:
+                if self.clocks.is_landing and not self._tools:
                     self._end_turn(answer, results_for_open_calls(answer, "the time of the run is nearly up"))
                     return
-                if await self._use_tools(answer):
+                if await self._use_tools(answer) or self.clocks.is_landing:
                     return
             has_stopped = not any(calls_of(answer)) and answer.stop_reason != "pause_turn"
             wants_more = has_stopped and not self.steering
@@ -240,7 +240,12 @@ class Run:
                 self._append(message)
             receipt.settle(Applied(self.turn, self.number))
         if self.clocks.is_landing:
-            self._append(self.clocks.notice())
+            self._append(self.clocks.notice(self._last_tools()))
+
+    def _last_tools(self) -> Mapping[str, Tool]:
+        """Give the tools of the last turn, when time is nearly up: only that of a typed answer."""
+        output = self.config.output
+        return {name: tool for name, tool in self.config.tools.items() if output is not None and tool is output.tool}
 
     def _begin_turn(self) -> None:
         limit = self.config.limits.turns
@@ -266,7 +271,8 @@ class Run:
                 self._tools = with_sources(config.tools, config.sources)
                 definitions = tuple(tool.definition for tool in self._tools.values())
             if self.clocks.is_landing:
-                definitions = ()
+                self._tools = self._last_tools()
+                definitions = tuple(tool.definition for tool in self._tools.values())
             context = Context(config.system_prompt, await config.hooks.shown(self.transcript), definitions)
             async with config.call(config.model, context, self.publish) as stream:
                 while events := await stream.next_events():

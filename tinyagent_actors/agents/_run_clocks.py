@@ -15,7 +15,7 @@ plain cancel scope of a caller's does not count: whoever sets one has said when 
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 
 import attrs
@@ -85,13 +85,15 @@ class RunClocks:
     def above_calls(self) -> tuple[ClockAbove, ...]:
         """Give what stands above the clocks of this turn's calls."""
         turn = self._scopes[-1].clock
-        return (turn,) if self._margin == math.inf else (turn, OuterDeadline("landing", self._landing_at, self.path))
+        is_last = self.is_landing or self._margin == math.inf
+        return (turn,) if is_last else (turn, OuterDeadline("landing", self._landing_at, self.path))
 
-    def notice(self) -> UserMessage:
-        """Give the message that tells the model that this is the last turn."""
+    def notice(self, usable: Collection[str]) -> UserMessage:
+        """Give the message that tells the model that this is the last turn, and by name what may still be called."""
         assert self._run is not None, "it is running"
         left = min(clock.left for clock in self._run.line())
-        text = f"Notice: the time of this run is nearly up; {left:.3g} s are left. Tools can no longer be called. "
+        what = f"Only {', '.join(usable)} can still" if usable else "Tools can no longer"
+        text = f"Notice: the time of this run is nearly up; {left:.3g} s are left. {what} be called. "
         return UserMessage(text + "Answer now with what you have.")
 
     def hear_cancelled(self) -> str | None:

@@ -80,6 +80,7 @@ async def wait_for_approval(execution: Execution, arguments: Mapping[str, Any]) 
     try:
         with clock.paused(), trio.move_on_after(seconds):
             await parked.wait()
+            await trio.lowlevel.checkpoint()  # a cancel that came with the answer has to be forwarded to this scope
         parked.settle("timed_out")
     finally:
         parked.settle("cancelled")
