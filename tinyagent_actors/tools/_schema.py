@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import enum
 import inspect
+import math
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -82,6 +84,16 @@ def read_signature(function: Callable[..., Any], name: str) -> Signature:
     return Signature(description, schema, arguments, context_name)
 
 
+@attrs.frozen
+class _Member:
+    """A member of a class of the user's."""
+
+    hint: Any
+    is_required: bool = attrs.field(kw_only=True)
+    default: object = ...
+    """Given to the schema if JSON can say it."""
+
+
 @attrs.define
 class _Maker:
     """Makes the schemas of one tool; named types go to `definitions`, so that they may be recursive."""
@@ -99,28 +111,48 @@ class _Maker:
 
     def add_default(self, schema: dict[str, Any], default: object) -> None:
         """Say the default where JSON can."""
-        if isinstance(default, str | int | float | bool) and not isinstance(default, enum.Enum):
-            schema["default"] = default
+        value = default.value if isinstance(default, enum.Enum) else default
+        if isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)):
+            schema["default"] = value
 
     def schema(self, hint: Any, where: str) -> dict[str, Any]:  # a clause per kind of hint
         """Give the schema of a hint."""
-        if hint in _SCALARS:
-            return _SCALARS[hint]
-        if hint is Any:
-            return {}
         origin, parts = get_origin(hint), get_args(hint)
         if origin is typing.Annotated:
-            text = next((part for part in parts[1:] if isinstance(part, str)), "")
-            return self.described(parts[0], text, where)
+            return self._annotated(parts, where)
         if origin is Literal:
-            return {"enum": list(parts)}
+            return {"enum": [self._constant(part, where) for part in parts]}
         if origin in (Union, types.UnionType):
             return {"anyOf": [self.schema(part, where) for part in parts]}
+        if origin in (typing.Required, typing.NotRequired):
+            return self.schema(parts[0], where)
         if origin is not None or hint in (list, tuple, set, frozenset, dict):
             return self._collection(origin or hint, parts, where)
+        if hint in _SCALARS:
+            return dict(_SCALARS[hint])
+        if hint is Any:
+            return {}
+        if isinstance(hint, typing.NewType):
+            return self.schema(hint.__supertype__, where)
         if isinstance(hint, type) and issubclass(hint, enum.Enum):
-            return {"enum": [member.value for member in hint]}
+            return {"enum": [self._constant(member, where) for member in hint]}
         return self._named(hint, where)
+
+    def _annotated(self, parts: tuple[Any, ...], where: str) -> dict[str, Any]:
+        """A string beside a hint describes it; a dict is more of its schema, such as ``{"minimum": 1}``."""
+        text = next((part for part in parts[1:] if isinstance(part, str)), "")
+        schema = self.described(parts[0], text, where)
+        for part in parts[1:]:
+            if isinstance(part, Mapping):
+                schema |= part
+        return schema
+
+    def _constant(self, value: Any, where: str) -> Any:
+        """Give a value that JSON can say, of a `Literal` or an enum."""
+        plain = value.value if isinstance(value, enum.Enum) else value
+        if plain is None or isinstance(plain, str | int):
+            return plain
+        raise ToolDefinitionError(self.tool, f"{where}: {value!r} cannot be said in JSON")
 
     def _collection(self, origin: Any, parts: tuple[Any, ...], where: str) -> dict[str, Any]:
         if isinstance(origin, type) and issubclass(origin, Mapping):
@@ -140,28 +172,50 @@ class _Maker:
             members = self._members(hint, where)
             name = hint.__name__ if hint.__name__ not in self.definitions else f"{hint.__name__}_{len(self._names)}"
             self._names[hint] = name
-            self.definitions[name] = {}
-            self.definitions[name] = self._object(members, where)
+            self.definitions[name] = {}  # for those of its members that are of this type
+            self.definitions[name] = self._object(hint, members, where)
         return {"$ref": f"#/$defs/{self._names[hint]}"}
 
-    def _members(self, hint: Any, where: str) -> dict[str, tuple[Any, bool]]:
-        """Give type and whether it is required of each member."""
+    def _members(self, hint: Any, where: str) -> dict[str, _Member]:
         try:
-            hints = typing.get_type_hints(hint)
+            hints = typing.get_type_hints(hint, include_extras=True)
         except (NameError, TypeError) as error:
             raise ToolDefinitionError(self.tool, f"{where}: its hints cannot be resolved: {error}") from error
         if typing.is_typeddict(hint):
-            return {name: (hints[name], name in hint.__required_keys__) for name in hints}
+            return {name: _Member(hints[name], is_required=name in hint.__required_keys__) for name in hints}
         if isinstance(hint, type) and attrs.has(hint):
             return {
-                field.name: (hints.get(field.name, Any), field.default is attrs.NOTHING) for field in attrs.fields(hint)
+                field.name: _Member(
+                    hints.get(field.name, Any), is_required=field.default is attrs.NOTHING, default=field.default
+                )
+                for field in attrs.fields(hint)
+                if field.init
+            }
+        if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+            return {
+                field.name: _Member(
+                    hints[field.name],
+                    is_required=field.default is field.default_factory is dataclasses.MISSING,
+                    default=field.default,
+                )
+                for field in dataclasses.fields(hint)
+                if field.init
             }
         raise ToolDefinitionError(self.tool, f"{where}: no schema can be made of {hint!r}")
 
-    def _object(self, members: dict[str, tuple[Any, bool]], where: str) -> dict[str, Any]:
-        return {
+    def _object(self, hint: Any, members: dict[str, _Member], where: str) -> dict[str, Any]:
+        doc = docstring_parser.parse(hint.__doc__ or "")
+        told = {parameter.arg_name: parameter.description or "" for parameter in doc.params}
+        properties: dict[str, Any] = {}
+        for name, member in members.items():
+            properties[name] = self.described(member.hint, told.get(name, ""), f"{where}.{name}")
+            self.add_default(properties[name], member.default)
+        schema = {
             "type": "object",
-            "properties": {name: self.schema(hint, f"{where}.{name}") for name, (hint, _) in members.items()},
-            "required": [name for name, (_, is_required) in members.items() if is_required],
+            "properties": properties,
+            "required": [name for name, member in members.items() if member.is_required],
             "additionalProperties": False,
         }
+        text = doc.short_description
+        is_made = text is not None and text.startswith(f"{hint.__name__}(")  # which dataclasses do
+        return {"description": text, **schema} if text and not is_made else schema
