@@ -22,7 +22,6 @@ from tinyagent_actors.actors import (
 from tinyagent_actors.agents._mcp_actor import run_mcp_server
 from tinyagent_actors.agents._mcp_tools import mcp_tools
 from tinyagent_actors.tools import Tool
-from tinyagent_actors.tools.library import clean_environment
 
 CALL_TIMEOUT: Final = 120.0
 """Seconds."""
@@ -106,6 +105,8 @@ class McpServer:
 
     def to_child_spec(self) -> ChildSpec[object, object, ActorRef]:
         """Give the spec of its actor."""
+        from tinyagent_actors.tools.library import clean_environment
+
         environment = clean_environment(self.env)
         return ChildSpec(
             self.name,
