@@ -17,6 +17,7 @@ from tests.agents._scripted import MODEL, Say, ScriptedCall, agent_spec, config_
 from tinyagent_actors import (
     Agent,
     AgentOptions,
+    AgentSpec,
     AgentTool,
     AgentToolResult,
     ApprovalAnsweredError,
@@ -25,8 +26,11 @@ from tinyagent_actors import (
     ApprovalRequest,
     ApprovalRequestedEvent,
     ApprovalResolvedEvent,
+    Budget,
     DeadlineExceededError,
+    Model,
     SpecError,
+    StreamOptions,
     System,
     ToolExecutionEndEvent,
     ToolResultMessage,
@@ -36,6 +40,7 @@ from tinyagent_actors import (
 from tinyagent_actors.actors import Runtime
 from tinyagent_actors.agents import Run
 from tinyagent_actors.messages import ToolCall
+from tinyagent_actors.testing import CallSpec, Reply, open_endpoint
 from tinyagent_actors.tools import CallBatch, CallHooks
 
 ran: list[Any] = []
@@ -480,6 +485,46 @@ async def test_it_works_at_any_depth(autojump_clock: trio.testing.MockClock) -> 
 
     assert request.waiting == ("/low", "/mid", "/top")
     assert (ran, answers) == (["a.txt"], ["top"])
+
+
+async def test_the_seconds_of_a_budget_do_not_pass(autojump_clock: trio.testing.MockClock) -> None:
+    """Q04: time in which a call is parked is none in which the run goes on: a budget of five seconds outlives an hour of waiting."""
+    async with open_system() as system, trio.open_nursery() as nursery:
+        ref = await system.start_child(
+            agent_spec("a", [Say("", DELETE.calls, seconds=2), Say("Gone.", seconds=2)], delete)
+        )
+        answers: list[str] = []
+
+        async def ask() -> None:
+            answers.append((await ref.ask("go", budget=Budget(seconds=5))).text)
+
+        nursery.start_soon(ask)
+        await trio.sleep(3000)
+        system.approve(system.approvals()[0])
+        await trio.sleep(3)
+        assert answers == ["Gone."]
+
+
+async def test_a_parked_call_holds_no_place_at_its_provider(engine: str) -> None:
+    """Q01: with one call at a time to a provider, another agent is answered while the first one's tool call is parked."""
+    parks = Reply(tool_calls=[CallSpec(name="delete", arguments={"path": "x"})])
+    async with open_endpoint([parks, Reply(text="I am not held up."), Reply(text="Gone.")]) as endpoint:
+        async with open_system() as system, trio.open_nursery() as nursery:
+            model = Model("scripted", provider="custom", base_url=endpoint.url)
+            options = StreamOptions(engine=engine, max_in_flight=1)
+            first = await system.start_child(AgentSpec("first", model=model, tools=[delete], options=options))
+            second = await system.start_child(AgentSpec("second", model=model, options=options))
+            async with system.subscribe("first") as events:
+                nursery.start_soon(first.ask, "go")
+                async for event in events:
+                    if isinstance(event, ApprovalRequestedEvent):
+                        break
+            with trio.fail_after(30):
+                answer = await second.ask("and you?")
+            system.approve(event.approval)
+
+    assert answer.text == "I am not held up."
+    assert ran == ["x"]
 
 
 async def test_a_users_own_deadline_ends_it(autojump_clock: trio.testing.MockClock) -> None:
