@@ -30,11 +30,13 @@ if TYPE_CHECKING:
         CassetteError,
         CassetteMissError,
         CassetteUnusedError,
+        ChildLimitError,
         ChildNotFoundError,
         ChildRunningError,
         CompactionError,
         DeadlineExceededError,
         DeathPactError,
+        DepthLimitError,
         EngineUnavailableError,
         FetchError,
         ForeignError,
@@ -113,6 +115,9 @@ if TYPE_CHECKING:
         Spending,
         SummariseOldest,
         ThinkingBudgets,
+        agent_tool,
+        hand_off_tool,
+        spawn_tools,
         with_budget,
     )
     from tinyagent_actors.events import (
@@ -207,8 +212,8 @@ _NAMES = {
     "_errors": """ActorDefinitionError ActorDiedError ActorError ActorStoppedError AddressRefusedError
         AgentBusyError AlreadyPresentError AlreadyRegisteredError AlreadyStartedError ApprovalAnsweredError
         ApprovalError ApprovalMismatchError ApprovalNotFoundError AskCycleError BudgetExceededError CassetteError
-        CassetteMissError CassetteUnusedError ChildNotFoundError ChildRunningError CompactionError
-        DeadlineExceededError DeathPactError EngineUnavailableError FetchError ForeignError HookError
+        CassetteMissError CassetteUnusedError ChildLimitError ChildNotFoundError ChildRunningError CompactionError
+        DeadlineExceededError DeathPactError DepthLimitError EngineUnavailableError FetchError ForeignError HookError
         InvalidArgumentsError MailboxFullError MaxChildrenError McpServerError NoMembersError NotAnsweredError
         NotRegisteredError OutputError PathRefusedError ProviderError RepeatedCallError RestartIntensityExceededError
         RunError SpecError StartFailedError StartTimeoutError StashFullError SubscriberTooSlowError SupervisionError
@@ -217,7 +222,8 @@ _NAMES = {
     "actors": """Actor ActorContext ActorRef ApprovalRequest Backoff CancelCause ChildSpec Down Exit Ignore KeySticky LeastMailbox Leftovers LinkExit
         Monitor PipedFailure PipedValue Publication ReceiveTimeout ReplySlot RoundRobin Timer Via block conflate handles""",
     "agents": """Agent AgentOptions AgentRef AgentSpec AgentState Applied Budget LeaseState Limits McpServer
-        Receipt Returned Spending SummariseOldest ThinkingBudgets with_budget""",
+        Receipt Returned Spending SummariseOldest ThinkingBudgets agent_tool
+        hand_off_tool spawn_tools with_budget""",
     "events": """ActorCrashedEvent ActorRestartScheduledEvent ActorRestartedEvent ActorStartedEvent
         ActorStoppedEvent AgentEndEvent AgentResumedEvent AgentStartEvent ApprovalRequestedEvent ApprovalResolvedEvent
         BudgetExceededEvent BudgetReservedEvent BudgetSettledEvent BudgetWaitingEvent ContextCompactedEvent
@@ -285,6 +291,7 @@ __all__ = [
     "CassetteError",
     "CassetteMissError",
     "CassetteUnusedError",
+    "ChildLimitError",
     "ChildNotFoundError",
     "ChildRunningError",
     "ChildSpec",
@@ -296,6 +303,7 @@ __all__ = [
     "DeadLetterEvent",
     "DeadlineExceededError",
     "DeathPactError",
+    "DepthLimitError",
     "Down",
     "EngineUnavailableError",
     "Event",
@@ -404,15 +412,18 @@ __all__ = [
     "UserMessage",
     "ValueShapeError",
     "Via",
+    "agent_tool",
     "block",
     "conflate",
     "create_proxy_stream",
+    "hand_off_tool",
     "handles",
     "open_stream",
     "open_system",
     "pool",
     "run",
     "set_spill_policy",
+    "spawn_tools",
     "stream_alchemy_openai_completions",
     "stream_openrouter",
     "stream_proxy",

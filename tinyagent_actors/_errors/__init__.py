@@ -53,7 +53,9 @@
     └── RunError                   a run was ended by a limit, or could not be begun
         ├── AgentBusyError         a run is going on
         ├── BudgetExceededError    the lease is spent
+        ├── ChildLimitError        an agent has as many children at work as it may
         ├── CompactionError        the transcript is too long for the model, and could not be made shorter
+        ├── DepthLimitError        agents ask one another too deep
         ├── DeadlineExceededError  a deadline ended the run; `deadline` names which
         ├── HookError              a hook of yours raised; `hook` names it
         ├── OutputError            no value of the type that was asked for
@@ -105,8 +107,10 @@ from tinyagent_actors._errors._root import (
 from tinyagent_actors._errors._run import (
     AgentBusyError,
     BudgetExceededError,
+    ChildLimitError,
     CompactionError,
     DeadlineExceededError,
+    DepthLimitError,
     HookError,
     InvalidArgumentsError,
     OutputError,
@@ -155,11 +159,13 @@ __all__ = [
     "CassetteError",
     "CassetteMissError",
     "CassetteUnusedError",
+    "ChildLimitError",
     "ChildNotFoundError",
     "ChildRunningError",
     "CompactionError",
     "DeadlineExceededError",
     "DeathPactError",
+    "DepthLimitError",
     "EngineUnavailableError",
     "ErrorKind",
     "FetchError",

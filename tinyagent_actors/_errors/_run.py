@@ -82,6 +82,29 @@ class BudgetExceededError(RunError):
 
 
 @attrs.define(slots=False, eq=False)
+class ChildLimitError(RunError):
+    """An agent has started as many others as it may, and all of them work."""
+
+    path: str
+    children: int
+
+    def __str__(self) -> str:
+        return f"{self.path} has its {self.children} agents already, and all of them work; wait for one, or close one"
+
+
+@attrs.define(slots=False, eq=False)
+class DepthLimitError(RunError):
+    """Runs ask one another as deep as they may: this one would be one deeper."""
+
+    path: str
+    """Of the agent that was not asked, or may start none."""
+    depth: int
+
+    def __str__(self) -> str:
+        return f"{self.path}: agents ask one another {self.depth} deep already; do it yourself"
+
+
+@attrs.define(slots=False, eq=False)
 class CompactionError(RunError):
     """The transcript does not fit into the model's context, and could not be made shorter. Start afresh, or with another model."""
 

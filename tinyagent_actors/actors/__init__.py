@@ -4,7 +4,7 @@ from tinyagent_actors.actors._actor import Actor
 from tinyagent_actors.actors._address import Address, OwnChildren, Owner
 from tinyagent_actors.actors._approval_request import ApprovalRequest
 from tinyagent_actors.actors._approvals import Approvals, ParkedCall
-from tinyagent_actors.actors._background import Piped, PipedFailure, PipedValue
+from tinyagent_actors.actors._background import Beside, Piped, PipedFailure, PipedValue
 from tinyagent_actors.actors._backoff import Backoff
 from tinyagent_actors.actors._bus import EventBus
 from tinyagent_actors.actors._call_place import CallPlace
@@ -66,6 +66,7 @@ __all__ = [
     "ApprovalRequest",
     "Approvals",
     "Backoff",
+    "Beside",
     "Body",
     "CallPlace",
     "CancelCause",

@@ -18,10 +18,11 @@ from typing import Final, Literal, TypeAlias
 import attrs
 import trio
 
-from tinyagent_actors._errors import BudgetExceededError, SpecError, TinyAgentError, ValueShapeError
+from tinyagent_actors._errors import BudgetExceededError, DepthLimitError, SpecError, TinyAgentError, ValueShapeError
 from tinyagent_actors.actors import ActorContext, CancelCause, ReplySlot
 from tinyagent_actors.agents._account import Account, watched
 from tinyagent_actors.agents._budget import UNLIMITED, Budget
+from tinyagent_actors.agents._crew import Crew
 from tinyagent_actors.agents._lease import Lease
 from tinyagent_actors.agents._ledger import ledger_of
 from tinyagent_actors.agents._memory import Memory
@@ -35,7 +36,7 @@ from tinyagent_actors.agents._run_clocks import clocks_of_asker
 from tinyagent_actors.agents._stream_call import ProviderCall
 from tinyagent_actors.agents._transcript import to_messages
 from tinyagent_actors.events import AgentResumedEvent
-from tinyagent_actors.messages import Context, Message, UserMessage
+from tinyagent_actors.messages import AssistantMessage, Context, Message, UserMessage
 
 OnRestart: TypeAlias = Literal["resume", "fresh"]
 MOST_TRIES: Final = 5
@@ -63,9 +64,14 @@ class AgentActor:
     """What that run draws on."""
     _lease: Lease = attrs.field(init=False)
     """Of its life, across restarts."""
+    crew: Crew = attrs.field(init=False, repr=False)
+    """The agents that its model has started."""
+    handed: AssistantMessage | None = attrs.field(default=None, init=False, repr=False)
+    """What another agent has said in its place, in the run that goes on."""
     _spent: BudgetExceededError | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
+        self.crew = Crew(self._context)
         self._steering = MessageQueue(self._config.steering_mode)
         self._follow_ups = MessageQueue(self._config.follow_up_mode)
 
@@ -170,6 +176,10 @@ class AgentActor:
         prompt = _to_prompt(message, slot)
         if prompt is None:
             return
+        depth = self._config.limits.depth
+        if prompt.asker is not None and depth is not None and prompt.asker.depth >= depth and slot is not None:
+            slot.fail(DepthLimitError(self._context.path, depth))
+            return
         try:
             config = self._config if prompt.output is None else prompt.output.apply_to(self._config)
         except SpecError as error:
@@ -211,7 +221,11 @@ class AgentActor:
         finally:
             prompt.over.set()
         self._give_back("ended" if run.interrupted is None else "interrupted")
-        self.run = self.account = None
+        if run.interrupted is not None or run.error is not None:
+            self.crew.end_run(run)
+        elif self.handed is not None:
+            run.last_message = self.handed
+        self.run = self.account = self.handed = None
         self._context.cell.event = run.cause
         if (
             run.last_message is not None

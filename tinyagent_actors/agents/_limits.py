@@ -15,11 +15,12 @@ DEFAULT_TURNS: Final = 50
 WARN_AT: Final = 3
 REFUSE_AT: Final = 5
 SOFT_LANDING: Final = 0.8
+DEPTH: Final = 5
 
 
-def _check_turns(_: object, __: object, value: Any) -> None:
+def _check_turns(_: object, field: attrs.Attribute[Any], value: Any) -> None:
     if value is not None and (type(value) is not int or value < 1):
-        raise SpecError("turns", f"must be a whole number of at least 1, or None for no limit, is {value!r}")
+        raise SpecError(field.name, f"must be a whole number of at least 1, or None for no limit, is {value!r}")
 
 
 def _check_repeats(_: object, field: attrs.Attribute[Any], value: Any) -> None:
@@ -53,6 +54,8 @@ class Limits:
     """How long a run may take, likewise."""
     soft_landing: float | None = attrs.field(default=SOFT_LANDING, validator=_check_share)
     """The share of a run's time after which one last turn without tools begins; None: it is used to the end and cut there."""
+    depth: int | None = attrs.field(default=DEPTH, validator=_check_turns)
+    """How many runs may ask one another, this one included (`DepthLimitError`)."""
 
 
 @attrs.define(eq=False)
