@@ -176,6 +176,7 @@ if TYPE_CHECKING:
         Model,
         TextContent,
         ThinkingContent,
+        ThinkingLevel,
         ToolCall,
         ToolDefinition,
         ToolResultMessage,
@@ -233,7 +234,7 @@ _NAMES = {
         SystemStoppedEvent TextDelta ThinkingDelta ToolCallDelta ToolExecutionEndEvent ToolExecutionStartEvent
         ToolExecutionUpdateEvent ToolListChangedEvent TurnEndEvent TurnStartEvent""",
     "messages": """AgentToolResult AssistantMessage Context Cost CustomMessage ImageContent InvalidToolCall Model
-        TextContent ThinkingContent ToolCall ToolDefinition ToolResultMessage Usage UserMessage""",
+        TextContent ThinkingContent ThinkingLevel ToolCall ToolDefinition ToolResultMessage Usage UserMessage""",
     "providers": """OpenAICompatModel OpenRouterModel ProxyStreamOptions SimpleStreamOptions StreamOptions Timeouts Transport
         create_proxy_stream open_stream stream_alchemy_openai_completions stream_openrouter stream_proxy""",
     "supervision": "PoolRef SupervisorRef pool supervisor",
@@ -385,6 +386,7 @@ __all__ = [
     "ThinkingBudgets",
     "ThinkingContent",
     "ThinkingDelta",
+    "ThinkingLevel",
     "Timeouts",
     "Timer",
     "TinyAgentError",

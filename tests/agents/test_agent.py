@@ -335,3 +335,40 @@ async def test_a_call_in_a_message_of_a_stream_function_that_was_cut_does_not_ru
     assert result.is_error
     assert "did not end properly" in result.text
     assert "tool_execution_update" not in heard
+
+
+async def test_subscriptions_begin_and_end_in_the_middle_of_a_run() -> None:
+    """One that comes hears the rest; one that goes hears nothing more, not even what lies unread."""
+    slow = Reply(text="x" * 40, delivery=Delivery(delay_between=0.02))
+    async with open_endpoint([slow]) as endpoint:
+        agent = make(endpoint)
+        early: list[str] = []
+        late: list[str] = []
+
+        def change(event: Any) -> None:
+            early.append(event.type)
+            if event.type == "message_update":
+                unsubscribe()
+                agent.subscribe(lambda event: late.append(event.type))
+
+        unsubscribe = agent.subscribe(change)
+        await agent.prompt("go")
+
+    assert early.count("message_update") == 1
+    assert "agent_start" not in late
+    assert late[-1] == "agent_end"
+
+
+async def test_images_stand_beside_what_is_said() -> None:
+    """Of every way to prompt; beside a message of another role they are refused."""
+    image = {"type": "image", "data": "aGk=", "mime_type": "image/png"}
+    async with open_endpoint([Reply(text="a"), Reply(text="b")]) as endpoint:
+        agent = make(endpoint)
+        await agent.prompt("look", [image])
+        async with agent.stream_text("again", images=[image]) as texts:
+            assert "".join([text async for text in texts]) == "b"
+        contents = [
+            message["content"] for message in endpoint.requests[1].json["messages"] if message["role"] == "user"
+        ]
+
+    assert [[part["type"] for part in content] for content in contents] == [["text", "image_url"]] * 2

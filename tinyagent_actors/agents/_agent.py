@@ -22,7 +22,7 @@ from tinyagent_actors.actors import (
 from tinyagent_actors.agents._agent_options import AgentOptions, AgentState, to_model_like
 from tinyagent_actors.agents._event_readers import Texts, UntilEnd
 from tinyagent_actors.agents._hooks import Hooks, run_hook
-from tinyagent_actors.agents._listener import Listener, serve_listeners
+from tinyagent_actors.agents._listener import Listener, ServedListeners, serve_listeners
 from tinyagent_actors.agents._message_queue import CAPACITY, MessageQueue
 from tinyagent_actors.agents._model_call import ModelCall
 from tinyagent_actors.agents._output import REPAIRS, Output, OutputMode, OutputT
@@ -64,6 +64,8 @@ class Agent:
     _steering: MessageQueue = attrs.field(init=False, repr=False)
     _follow_ups: MessageQueue = attrs.field(init=False, repr=False)
     _listeners: list[Listener] = attrs.field(factory=list, init=False, repr=False)
+    _served: ServedListeners | None = attrs.field(default=None, init=False, repr=False)
+    """The listeners of the run that goes on."""
     _bus: EventBus = attrs.field(factory=EventBus, init=False, repr=False)
     _approvals: Approvals = attrs.field(
         default=attrs.Factory(lambda self: Approvals(self._bus), takes_self=True), init=False, repr=False
@@ -209,8 +211,11 @@ class Agent:
         """
         subscribed = Listener(listener)
         self._listeners.append(subscribed)
+        if self._served is not None:
+            self._served.add(subscribed)
 
         def unsubscribe() -> None:
+            subscribed.is_subscribed = False
             if subscribed in self._listeners:
                 self._listeners.remove(subscribed)
 
@@ -293,13 +298,15 @@ class Agent:
         return await self._execute(())
 
     @asynccontextmanager
-    async def stream(self, prompt: object) -> AsyncIterator[AsyncIterator[Event | Gap]]:
+    async def stream(
+        self, prompt: object, images: Iterable[ImageContent | Mapping[str, Any]] | None = None
+    ) -> AsyncIterator[AsyncIterator[Event | Gap]]:
         """Run as `prompt` does, and read its events as they come. Leaving the block early ends the run.
 
         Yields:
             An async iterator of events; the last is the `AgentEndEvent`.
         """
-        messages = to_messages(prompt)
+        messages = _with_images(to_messages(prompt), images)
         self._need_idle()
         self._need_model()
         async with self._bus.subscribe("/") as subscription:
@@ -317,9 +324,11 @@ class Agent:
             raise errors[0]
 
     @asynccontextmanager
-    async def stream_text(self, prompt: object) -> AsyncIterator[AsyncIterator[str]]:
+    async def stream_text(
+        self, prompt: object, images: Iterable[ImageContent | Mapping[str, Any]] | None = None
+    ) -> AsyncIterator[AsyncIterator[str]]:
         """Run as `prompt` does, and read the pieces of text as they come. Leaving the block early ends the run."""
-        async with self.stream(prompt) as events:
+        async with self.stream(prompt, images) as events:
             yield Texts(events)
 
     def approvals(self) -> tuple[ApprovalRequest, ...]:
@@ -371,10 +380,10 @@ class Agent:
         run = self._new_run(output)
         self._run = run
         try:
-            async with serve_listeners(tuple(self._listeners), self._bus, run.runtime):
+            async with serve_listeners(self._listeners, self._bus, run.runtime) as self._served:
                 await run.execute(prompt)
         finally:
-            self._run = None
+            self._run = self._served = None
             self._idle.unpark_all()
         return self._outcome(run)
 

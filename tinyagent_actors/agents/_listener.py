@@ -30,10 +30,14 @@ class Listener:
     """A plain or async function that wants events."""
 
     function: Callable[[Event | Gap], object]
+    is_subscribed: bool = True
+    """It hears nothing any more once this is False, also of what lies unread."""
 
     async def serve(self, subscription: Subscription) -> None:
         """Call the function with each event until the subscription ends. What it raises is logged; it stays subscribed."""
         async for event in subscription:
+            if not self.is_subscribed:
+                return
             try:
                 returned = self.function(event)
                 if inspect.isawaitable(returned):
@@ -57,21 +61,46 @@ class _Serving:
             self.over.set()
 
 
-@asynccontextmanager
-async def serve_listeners(listeners: Sequence[Listener], bus: EventBus, runtime: Runtime) -> AsyncIterator[None]:
-    """Serve listeners while the block runs, and until they have read what is left, or `DRAIN` seconds more."""
-    servings = [_Serving(listener, bus.open_subscription("/", policy=conflate(QUEUE))) for listener in listeners]
-    for serving in servings:
-        runtime.start_detached(serving.serve, name="agent listener")
-    try:
-        yield
-    finally:
-        for serving in servings:
-            bus.close_subscription(serving.subscription)
+@attrs.define(eq=False)
+class ServedListeners:
+    """The listeners of a run that goes on."""
+
+    _bus: EventBus
+    _runtime: Runtime
+    _servings: list[_Serving] = attrs.field(factory=list, init=False, repr=False)
+    _is_over: bool = attrs.field(default=False, init=False)
+
+    def add(self, listener: Listener) -> None:
+        """Serve another one, from now on; once the run is over, no more."""
+        if self._is_over:
+            return
+        serving = _Serving(listener, self._bus.open_subscription("/", policy=conflate(QUEUE)))
+        self._servings.append(serving)
+        self._runtime.start_detached(serving.serve, name="agent listener")
+
+    async def drain(self) -> None:
+        """Wait until they have read what is left, `DRAIN` seconds at most; then they are ended. A cancel does not reach it."""
+        self._is_over = True
+        for serving in self._servings:
+            self._bus.close_subscription(serving.subscription)
         with trio.move_on_after(DRAIN, shield=True) as late:
-            for serving in servings:
+            for serving in self._servings:
                 await serving.over.wait()
         if late.cancelled_caught:
             _logger.warning("listeners were still busy %g s after the run; what they had not read is dropped", DRAIN)
-            for serving in servings:
+            for serving in self._servings:
                 serving.scope.cancel(reason="the run is over")
+
+
+@asynccontextmanager
+async def serve_listeners(
+    listeners: Sequence[Listener], bus: EventBus, runtime: Runtime
+) -> AsyncIterator[ServedListeners]:
+    """Serve listeners while the block runs, and until they have read what is left, or `DRAIN` seconds more."""
+    served = ServedListeners(bus, runtime)
+    for listener in listeners:
+        served.add(listener)
+    try:
+        yield served
+    finally:
+        await served.drain()

@@ -171,7 +171,7 @@ class Output:
         except orjson.JSONDecodeError as error:
             self._problems = (f"the text is no JSON: {error}",)
             return False
-        for arguments in ({"value": said}, said) if self._is_wrapped else (said,):
+        for arguments in (said, {"value": said}) if self._is_wrapped else (said,):
             try:
                 read = self.tool.reader.read(arguments) if isinstance(arguments, Mapping) else None
             except InvalidArgumentsError as error:
