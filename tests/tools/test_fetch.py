@@ -82,15 +82,7 @@ class Names(trio.abc.HostnameResolver):
         self.answers = list(answers)
         self.asked = 0
 
-    async def getaddrinfo(
-        self,
-        host: Any,
-        port: Any,
-        family: int = 0,
-        type: int = 0,
-        proto: int = 0,
-        flags: int = 0,  # noqa: A002  # as Trio calls it
-    ) -> Any:
+    async def getaddrinfo(self, host: Any, port: Any, *_more: int) -> Any:
         await trio.lowlevel.checkpoint()
         answer = self.answers[min(self.asked, len(self.answers) - 1)]
         self.asked += 1
