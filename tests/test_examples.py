@@ -102,6 +102,7 @@ def test_the_pool() -> None:
         "test-an-agent",
         "get-structured-output",
         "steer-and-follow-up",
+        "use-hooks",
     ],
 )
 def test_how_to_pages(page: str) -> None:
