@@ -17,12 +17,14 @@ from tinyagent_actors import (
     Gap,
     Model,
     StreamOptions,
+    Timeouts,
     block,
     conflate,
     open_system,
+    supervisor,
     tool,
 )
-from tinyagent_actors.testing import CallSpec, ChatRequest, Delivery, Reply, open_endpoint
+from tinyagent_actors.testing import CallSpec, ChatRequest, Delivery, Reply, Stall, assert_quiescent, open_endpoint
 
 ROOT = Path(__file__).parent.parent.parent
 PAIRS = 150
@@ -113,3 +115,55 @@ async def test_a_subscriber_that_stops_holds_the_provider_and_not_the_memory(eng
 
     assert answer.text == reply.text
     assert subscription.peak <= 8 + 64
+
+
+async def test_many_turns_are_cancelled_at_once(engine: str) -> None:
+    """T36, T37: 300 turns, half of them in an answer and half in a tool, stopped in one go: all sockets and tools are gone.
+
+    The server sees each leave, every agent has told its end, nothing is left, and the next request works.
+    """
+    running, gone, ended = 0, 0, 0
+    all_run = trio.Event()
+
+    @tool
+    async def hang() -> None:
+        """Wait for ever."""
+        nonlocal running, gone
+        running += 1
+        if running == PAIRS:
+            all_run.set()
+        try:
+            await trio.sleep_forever()
+        finally:
+            gone += 1
+
+    def policy(request: ChatRequest) -> Reply:
+        if request.tools:
+            return Reply(tool_calls=[CallSpec(name="hang", arguments={})])
+        return Reply(text="x" * 100, fault=Stall(after_chunks=3))
+
+    async with open_endpoint(policy) as endpoint:
+        options = StreamOptions(engine=engine, timeouts=Timeouts(connect=None))  # type: ignore[arg-type]  # one of them
+        model = Model("m", provider="custom", base_url=endpoint.url)
+        specs = [
+            AgentSpec(f"a{number}", model=model, tools=[hang] if number % 2 else [], options=options)
+            for number in range(2 * PAIRS)
+        ]
+        async with open_system() as system:
+            team = await system.start_child(supervisor("team", children=specs))
+            for spec in specs:
+                await team.child(spec.name).tell("go")
+            with trio.fail_after(120):
+                await endpoint.wait_for(lambda now: now.open_streams == PAIRS)
+                await all_run.wait()
+                async with system.subscribe("team/**", policy=conflate(20 * PAIRS)) as events:
+                    await team.stop()
+                    while (event := events.next_nowait()) is not None:
+                        ended += event.type == "agent_end"
+                await endpoint.wait_for(lambda now: now.disconnects == PAIRS)
+            endpoint.use([Reply(text="ok")])
+            agent: AgentRef = await system.start_child(AgentSpec("next", model=model, options=options))
+            assert (await agent.ask("?")).text == "ok"
+        assert_quiescent(system)
+
+    assert (ended, gone, system.leftovers().total) == (2 * PAIRS, PAIRS, 0)

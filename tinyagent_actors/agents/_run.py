@@ -335,9 +335,10 @@ class Run:
             self._end_turn(answer, results)
         if running < len(calls):
             raise RepeatedCallError(calls[running].name, times[running])
+        if batch.terminate or self.config.hooks.should_stop_after_turn is None:
+            return batch.terminate
         context = Context(self.config.system_prompt, tuple(self.transcript), self.config.definitions)
-        new = tuple(self.transcript[self._begun_at :])
-        return batch.terminate or await self.config.hooks.stop_after(answer, results, context, new)
+        return await self.config.hooks.stop_after(answer, results, context, tuple(self.transcript[self._begun_at :]))
 
     async def _take_tool_calls(self, answer: AssistantMessage, calls: tuple[ToolCall | InvalidToolCall, ...]) -> None:
         """Enter calls in the account before they run; where they are too many, none runs and the turn is over."""
