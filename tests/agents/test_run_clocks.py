@@ -18,6 +18,7 @@ from tinyagent_actors import (
     SpecError,
     ToolExecutionEndEvent,
     ToolResultMessage,
+    ToolTimeoutError,
     open_system,
     tool,
 )
@@ -96,6 +97,7 @@ async def test_each_deadline_fires_alone_and_is_named(fires: str, autojump_clock
     assert run.error == errors[fires]
     assert ends[-1].error == errors[fires]
     assert [(end.outcome, end.deadline) for end in ends[:-1]] == [("timed_out", fires)]
+    assert ends[0].error == ToolTimeoutError("hang", fires, 2.0)
     assert results(run) == [f"timed out: ended by the {fires} deadline{whose} after 2 s"]
     assert trio.current_time() == 2
 

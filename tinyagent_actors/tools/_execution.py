@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import trio
 
+from tinyagent_actors._errors import ToolTimeoutError
 from tinyagent_actors.actors import (
     CallPlace,
     Cell,
@@ -206,7 +207,7 @@ class Execution:
 
     def _ended_by_cancel(self, *, content: tuple[Content, ...] = (), error: BaseException | None = None) -> None:
         """Fill the slot of a call that its deadline or a cancel ended, with what it gave or raised in its cleanup."""
-        over = self.scope.ended_by
+        timeout, over = self._timeout(), self.scope.ended_by
         if over is not None:
             outcome: Outcome = "timed_out"
             whose = "" if over.path in (None, self.batch.path) else f" of {over.path}"
@@ -218,13 +219,18 @@ class Execution:
             text += f"; as it ended, it raised {error_text(error)}"
         elif self._running.is_left:
             text += "; what it runs could not be ended, and may still take effect"
-        self._settle(self._unfinished(text, content), outcome, is_error=True, error=error)
+        self._settle(self._unfinished(text, content), outcome, is_error=True, error=error or timeout)
 
     def give_up(self) -> None:
         """Enter it among the leftovers, and fill its slot without it."""
         self._leftover = self.batch.runtime.leftovers.add("tasks", self._running.name)
         text = f"abandoned: the tool was told to end and still ran {self.tool.options.cleanup_grace:g} s later"
-        self._settle(self._unfinished(text), "abandoned", is_error=True)
+        self._settle(self._unfinished(text), "abandoned", is_error=True, error=self._timeout())
+
+    def _timeout(self) -> ToolTimeoutError | None:
+        """Give the error that says which deadline has ended it; None if none did."""
+        over = self.scope.ended_by
+        return None if over is None else ToolTimeoutError(self.tool.name, over.name, over.at - self.began)
 
     def _keep(self, partial: Callable[[], object]) -> None:
         self._partial = partial
