@@ -19,6 +19,7 @@ from tinyagent_actors import (
     Model,
     Returned,
     SpecError,
+    StreamOptions,
     TextContent,
     ThinkingBudgets,
     ToolLoopControl,
@@ -338,6 +339,28 @@ async def test_keys_and_budgets_of_a_spec() -> None:
     assert "key-2" in str(second.headers)
     assert first.json["max_tokens"] == 9000
     assert first.json["thinking"] == {"type": "enabled", "budget_tokens": 3000}
+
+
+async def test_a_key_that_cannot_be_had(engine: str) -> None:
+    """T16: the run ends typed and nothing is sent; who asked hears of it, and the agent lives."""
+    asked = 0
+
+    async def key(_provider: str) -> str:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise OSError("the vault is closed")
+        return "k"
+
+    async with open_endpoint([Reply(text="ok")]) as endpoint, open_system() as system:
+        model = Model("m", provider="custom", base_url=endpoint.url)
+        options = StreamOptions(engine=engine)  # type: ignore[arg-type]  # one of them
+        agent: AgentRef = await system.start_child(AgentSpec("agent", model=model, get_api_key=key, options=options))
+        with pytest.raises(HookError, match="get_api_key"):
+            await agent.ask("?")
+        assert endpoint.statistics().requests == 0
+        assert (await agent.ask("again")).text == "ok"
+        assert agent.address.incarnation == 1
 
 
 @pytest.mark.parametrize("make_options", [AgentOptions, lambda **hooks: AgentSpec("a", model=Model("m"), **hooks)])

@@ -21,7 +21,7 @@ from tinyagent_actors.actors import (
 )
 from tinyagent_actors.agents._agent_options import AgentOptions, AgentState, to_model_like
 from tinyagent_actors.agents._event_readers import Texts, UntilEnd
-from tinyagent_actors.agents._hooks import Hooks, run_hook
+from tinyagent_actors.agents._hooks import Hooks, run_hook, typed_key
 from tinyagent_actors.agents._listener import Listener, ServedListeners, serve_listeners
 from tinyagent_actors.agents._message_queue import CAPACITY, MessageQueue
 from tinyagent_actors.agents._model_call import ModelCall
@@ -421,7 +421,7 @@ class Agent:
         if options.thinking_budgets is not None:
             stream_options = options.thinking_budgets.apply_to(stream_options)
         if options.get_api_key is not None:
-            stream_options = attrs.evolve(stream_options, api_key=options.get_api_key)
+            stream_options = attrs.evolve(stream_options, api_key=typed_key(options.get_api_key))
         if options.enable_prompt_caching:
             stream_options = attrs.evolve(stream_options, enable_prompt_caching=True)
         if options.stream_fn is None:

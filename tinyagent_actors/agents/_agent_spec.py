@@ -14,7 +14,14 @@ from tinyagent_actors.agents._agent_options import GetApiKey
 from tinyagent_actors.agents._agent_ref import AgentRef
 from tinyagent_actors.agents._budget import UNLIMITED, Budget, to_budget
 from tinyagent_actors.agents._compaction import Compaction, SummariseOldest
-from tinyagent_actors.agents._hooks import ConvertToLlm, Hooks, ShouldStopAfterTurn, TransformContext, check_hook
+from tinyagent_actors.agents._hooks import (
+    ConvertToLlm,
+    Hooks,
+    ShouldStopAfterTurn,
+    TransformContext,
+    check_hook,
+    typed_key,
+)
 from tinyagent_actors.agents._limits import Limits
 from tinyagent_actors.agents._message_queue import check_mode
 from tinyagent_actors.agents._run import RunConfig
@@ -129,4 +136,4 @@ class AgentSpec:
         options = with_retries(self.options, self.retries)
         if self.thinking_budgets is not None:
             options = self.thinking_budgets.apply_to(options)
-        return options if self.get_api_key is None else attrs.evolve(options, api_key=self.get_api_key)
+        return options if self.get_api_key is None else attrs.evolve(options, api_key=typed_key(self.get_api_key))

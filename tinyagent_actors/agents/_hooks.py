@@ -114,6 +114,16 @@ async def run_hook(name: str, hook: Callable[..., Any], *args: object) -> Any:
         raise HookError(name, as_fact(error)) from error
 
 
+def typed_key(get_api_key: Callable[[str], Any]) -> Callable[[str], Awaitable[str | None]]:
+    """Give a function of a key that raises `HookError` where the application's raises."""
+
+    async def get(provider: str) -> str | None:
+        key: str | None = await run_hook("get_api_key", get_api_key, provider)
+        return key
+
+    return get
+
+
 async def _transformed(hook: TransformContext, messages: tuple[Message, ...]) -> tuple[Message, ...]:
     signal = Signal()
     signals = (signal,) if _takes_two(hook) else ()
