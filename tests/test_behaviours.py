@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -36,4 +37,14 @@ def test_every_behaviour_has_a_test_and_a_mutant() -> None:
     numbers = [f"S{number:02}" for number in range(1, 69)]
 
     assert [number for number in numbers if f"| {number} |" not in table] == []
+    assert [number for number in numbers if f'behaviour = "{number}"' not in mutants] == []
+
+
+def test_what_must_never_happen_to_an_agent_has_a_test_and_a_mutant() -> None:
+    """All thirteen, and the behaviours of a run's loop: a test names each in its docstring, and a mutant breaks it."""
+    tests = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py")).replace("Mission", "mission")
+    mutants = "".join(path.read_text() for path in (ROOT / "tests/mutants").glob("*.toml"))
+    numbers = [f"mission {number}" for number in range(1, 14)] + ["T16", "T28", "T29", "T36", "T37"]
+
+    assert [number for number in numbers if not re.search(rf"\b{number}\b", tests)] == []
     assert [number for number in numbers if f'behaviour = "{number}"' not in mutants] == []
