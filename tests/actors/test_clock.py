@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinyagent_actors._errors import BudgetExceededError, DeadlineExceededError
-from tinyagent_actors.actors import Clock, ClockScope, OuterDeadline
+from tinyagent_actors.actors import Clock, ClockScope, OuterDeadline, Pause
 from tinyagent_actors.actors._cancelled import read_deadline
 
 
@@ -239,3 +239,64 @@ def test_any_pauses_add_exactly_their_union(seconds: int, steps: list[tuple[str,
 
     at, expected = trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
     assert at == expected
+
+
+def reaches(place: int, made: list[tuple[int, set[int]]]) -> set[int]:
+    """Give a clock and all above it, by their places."""
+    return {place}.union(*(reaches(above, made) for above in made[place][1] if above < place))
+
+
+def listen(clock: Clock, heard: list[float], place: int) -> None:
+    """Have the deadline of a clock written down at each of its moves."""
+
+    def hear() -> None:
+        heard[place] = clock.deadline
+
+    hear()
+    clock.follow(hear)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(1, 300), st.sets(st.integers(0, 7), max_size=2)), min_size=1, max_size=8),
+    st.lists(st.tuples(st.sampled_from(["sleep", "pause", "end"]), st.integers(0, 40)), max_size=30),
+)
+def test_any_tree_of_clocks_agrees_with_a_model(made: list[tuple[int, set[int]]], steps: list[tuple[str, int]]) -> None:
+    """T22: whatever stands above what, and is paused when: each clock has what the model says, and whoever follows one has heard of each move."""
+
+    async def main() -> None:
+        clocks: list[Clock] = []
+        for seconds, above in made:
+            clocks.append(Clock("c", seconds, above=tuple(clocks[place] for place in above if place < len(clocks))))
+        left, held, heard = [float(seconds) for seconds, _ in made], [0] * len(made), [math.nan] * len(made)
+
+        reached = [reaches(place, made) for place in range(len(made))]
+        for place, clock in enumerate(clocks):
+            listen(clock, heard, place)
+        pauses: list[tuple[Pause, int]] = []
+        for kind, number in steps:
+            if kind == "pause":
+                place = number % len(clocks)
+                pauses.append((clocks[place].pause(), place))
+                for one in reached[place]:
+                    held[one] += 1
+            elif kind == "end" and pauses:
+                pause, place = pauses.pop(number % len(pauses))
+                pause.end()
+                for one in reached[place]:
+                    held[one] -= 1
+            elif kind == "sleep":
+                await trio.sleep(number)
+                left = [rest if held[place] and rest > 0 else rest - number for place, rest in enumerate(left)]
+            now = trio.current_time()
+            at = [
+                math.inf if held[place] and rest > 0 else now + rest if rest > 0 else clocks[place].at
+                for place, rest in enumerate(left)
+            ]
+            assert [clock.at for clock in clocks] == at
+            assert [clock.ran_out() is None for clock in clocks] == [
+                all(left[one] > 0 for one in reached[place]) for place in range(len(clocks))
+            ]
+            assert heard == [clock.deadline for clock in clocks]
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
