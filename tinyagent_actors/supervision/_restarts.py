@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 
 import attrs
 import trio
@@ -24,6 +25,10 @@ from tinyagent_actors.supervision._decisions import (
     restarts_groups,
 )
 from tinyagent_actors.supervision._options import SupervisorOptions
+
+FAILED_BY_OTHERS: Final = Backoff(max_seconds=60, jitter=1)
+"""For an error that asks for a back-off where nobody says which: what failed because of others may have failed for hundreds at once,
+so the jitter is as long as the wait, and they come back spread out."""
 
 
 @attrs.define(eq=False)
@@ -76,7 +81,7 @@ class Restarts:
         if backoff is None:
             if policy != "backoff":
                 return 0
-            backoff = Backoff()
+            backoff = FAILED_BY_OTHERS
         if child.started_at is not None and now - child.started_at >= backoff.quiet_seconds:
             child.failures = 0
         seconds = backoff_seconds(backoff, child.failures, self._random())
