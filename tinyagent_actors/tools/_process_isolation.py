@@ -149,18 +149,18 @@ class _Talk:
             if b"\n" in data:
                 *lines, buffer = buffer.split(b"\n")
                 for line in lines:
-                    self._hear(bytes(line))
+                    await self._hear(bytes(line))
             if len(buffer) > LONGEST_MESSAGE:
                 raise ValueShapeError("message", f"is longer than {LONGEST_MESSAGE} bytes")
 
-    def _hear(self, line: bytes) -> None:
+    async def _hear(self, line: bytes) -> None:
         try:
             message = orjson.loads(line)
         except orjson.JSONDecodeError as error:
             raise ValueShapeError("message", "is no JSON") from error
         match message:
             case {"progress": shape}:
-                self.call.ctx.report(structure(shape, AgentToolResult))
+                await self.call.tell(structure(shape, AgentToolResult))
             case {"result": shape}:
                 self.result = structure(shape, AgentToolResult)
             case {"error": {"type": str(kind), "message": str(text)}}:
