@@ -9,7 +9,18 @@ import statistics
 import sys
 from collections.abc import Callable
 
-from benchmarks import _alchemy, _demo, _endpoint, _fuzz, _governor, _imports, _lifecycle, _mailbox, _provider
+from benchmarks import (
+    _alchemy,
+    _demo,
+    _endpoint,
+    _fuzz,
+    _governor,
+    _imports,
+    _lifecycle,
+    _mailbox,
+    _provider,
+    _validation,
+)
 from benchmarks._child import measure_in_child
 from benchmarks._row import ENGINES, Row, alternately, median_ratio
 
@@ -127,13 +138,14 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "stopped": _provider.bench_stopped_reader,
     "cancel": _provider.bench_cancel,
     "alchemy": _alchemy.bench_alchemy,
+    "validation": lambda: [_validation.validation_row()],
     "import": bench_import,
     "demo": bench_demo,
     "governor": bench_governor,
 }
 GROUPS = {"streams": ("stream", "paced", "long", "latency", "stopped", "cancel")}
 """The provider part."""
-UNBUILT = {"mailbox", "lifecycle", "growth", "import", "demo", "governor"}
+UNBUILT = {"mailbox", "lifecycle", "growth", "validation", "import", "demo", "governor"}
 """Those that need no compiled endpoint."""
 
 

@@ -64,6 +64,9 @@ def _is_union(hint: Any) -> bool:
 def _union_hook(hint: Any, converter: cattrs.Converter) -> Hook:
     """Of several types the one that the value has already, else the first into which it can be made."""
     options = get_args(hint)
+    some = [option for option in options if option is not type(None)]
+    if len(some) == 1 and len(options) > 1:
+        return _optional_hook(some[0], converter)
     exact = {option for option in options if option in (str, int, float, bool)}
     ways: list[tuple[Any, Any, Hook]] = []
 
@@ -87,6 +90,19 @@ def _union_hook(hint: Any, converter: cattrs.Converter) -> Hook:
             message = f"expected one of {', '.join(map(str, options))}"
             raise TypeError(message)
         raise next(filter(_is_deep, errors), errors[0])
+
+    return structure
+
+
+def _optional_hook(hint: Any, converter: cattrs.Converter) -> Hook:
+    ways: list[Hook] = []
+
+    def structure(value: Any, _: Any) -> Any:
+        if value is None:
+            return None
+        if not ways:  # as above
+            ways.append(converter.get_structure_hook(hint))
+        return ways[0](value, hint)
 
     return structure
 
