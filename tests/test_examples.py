@@ -103,6 +103,7 @@ def test_the_pool() -> None:
         "get-structured-output",
         "steer-and-follow-up",
         "use-hooks",
+        "write-a-tool",
     ],
 )
 def test_how_to_pages(page: str) -> None:
@@ -139,6 +140,13 @@ async def test_the_quick_start() -> None:
 
     assert said.splitlines()[-1] == "5"
     assert "Event: tool_execution_end" in said
+
+
+def test_what_a_cancel_promises() -> None:
+    """T05: the program of the explanation prints what the page says."""
+    page = "docs/explanation/cancellation.md"
+
+    assert [run(program) for program in blocks(page, "python")] == blocks(page, "text")
 
 
 @pytest.mark.parametrize("page", ["how-to/choose-a-model", "how-to/use-local-servers", "reference/usage"])

@@ -161,7 +161,9 @@ if TYPE_CHECKING:
         ToolExecutionEndEvent,
         ToolExecutionStartEvent,
         ToolExecutionUpdateEvent,
+        ToolLateCompletionEvent,
         ToolListChangedEvent,
+        ToolRetryEvent,
         TurnEndEvent,
         TurnStartEvent,
     )
@@ -232,7 +234,7 @@ _NAMES = {
         MessageUpdateEvent ModelCallFellBackEvent ModelCallGrantedEvent ModelCallQueuedEvent ModelCallRetriedEvent
         ProviderLimitChangedEvent ProviderPausedEvent ProviderResumedEvent StreamEnd StreamStart SupervisorGaveUpEvent
         SystemStoppedEvent TextDelta ThinkingDelta ToolCallDelta ToolExecutionEndEvent ToolExecutionStartEvent
-        ToolExecutionUpdateEvent ToolListChangedEvent TurnEndEvent TurnStartEvent""",
+        ToolExecutionUpdateEvent ToolLateCompletionEvent ToolListChangedEvent ToolRetryEvent TurnEndEvent TurnStartEvent""",
     "messages": """AgentToolResult AssistantMessage Context Cost CustomMessage ImageContent InvalidToolCall Model
         TextContent ThinkingContent ThinkingLevel ToolCall ToolDefinition ToolResultMessage Usage UserMessage""",
     "providers": """OpenAICompatModel OpenRouterModel ProxyStreamOptions SimpleStreamOptions StreamOptions Timeouts Transport
@@ -401,9 +403,11 @@ __all__ = [
     "ToolExecutionEndEvent",
     "ToolExecutionStartEvent",
     "ToolExecutionUpdateEvent",
+    "ToolLateCompletionEvent",
     "ToolListChangedEvent",
     "ToolLoopControl",
     "ToolResultMessage",
+    "ToolRetryEvent",
     "ToolTimeoutError",
     "Transport",
     "TurnEndEvent",

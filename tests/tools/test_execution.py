@@ -24,7 +24,7 @@ from tinyagent_actors import ActorContext, ChildSpec, LoopBlockedEvent, ToolCont
 from tinyagent_actors.actors import Runtime
 from tinyagent_actors.events import ToolExecutionEndEvent, ToolExecutionStartEvent
 from tinyagent_actors.messages import AgentToolResult
-from tinyagent_actors.tools import CallBatch
+from tinyagent_actors.tools import AgentTool, CallBatch, Signal
 
 
 @tool
@@ -155,7 +155,7 @@ def test_a_process_ends_though_a_tool_does_not(tmp_path: Path) -> None:
         import trio
         from tinyagent_actors import ChildSpec, open_system, run, tool
         from tinyagent_actors.messages import ToolCall
-        from tinyagent_actors.tools import CallBatch
+        from tinyagent_actors.tools import AgentTool, CallBatch, Signal
 
         @tool(cleanup_grace=0.1)
         async def shielded() -> None:
@@ -469,6 +469,25 @@ async def test_a_second_cancel_during_the_cleanup_changes_nothing(autojump_clock
 
     assert trio.current_time() == 3
     assert batch.results()[0].text == "cancelled: the run was cancelled"
+
+
+async def test_the_signal_is_set_by_a_cancel_and_by_a_deadline(autojump_clock: trio.testing.MockClock) -> None:
+    """A tool that shields itself, or computes, sees it; a tool of the seed's shape gets it as an argument."""
+    seen: list[tuple[float, bool]] = []
+
+    async def watches(_id: str, _args: dict[str, Any], signal: Signal, _on_update: Any) -> AgentToolResult:
+        with trio.CancelScope(shield=True):
+            for _ in range(4):
+                await trio.sleep(1)
+                seen.append((trio.current_time(), signal.is_set()))
+        return AgentToolResult()
+
+    await batch_of(AgentTool("watches", execute=watches, timeout=2.5).to_tool()).wait()
+    assert seen == [(1, False), (2, False), (3, True), (4, True)]
+
+    seen.clear()
+    await cancelled_at(batch_of(AgentTool("watches", execute=watches).to_tool()), 1.5)
+    assert [is_set for _, is_set in seen] == [False, True, True, True]
 
 
 # What a tool may do with its surroundings.

@@ -52,6 +52,23 @@ async def test_calls_with_one_lock_run_one_after_another(autojump_clock: trio.te
     assert len(runtime.wait_graph) == 0
 
 
+async def test_calls_of_one_message_have_a_lock_in_their_order(autojump_clock: trio.testing.MockClock) -> None:
+    """So that what reads a file comes after what writes it, if the model said so; in whatever order Trio runs their tasks."""
+    log: list[str] = []
+
+    @tool(locks=("disk",))
+    async def step(ctx: ToolContext) -> None:
+        await trio.lowlevel.checkpoint()
+        log.append(ctx.tool_call_id)
+
+    @tool
+    async def free() -> None: ...
+
+    await batch_of(*[step, free] * 10).wait()
+
+    assert log == [f"c{number}" for number in range(0, 20, 2)]
+
+
 async def test_locks_are_taken_in_sorted_order(autojump_clock: trio.testing.MockClock) -> None:
     """Two calls that name them the other way round do not stop each other; the names may come from the arguments."""
 
@@ -288,7 +305,7 @@ def test_no_lock_is_ever_held_twice(wants: list[tuple[list[str], int, bool]]) ->
         async def call(number: int, names: list[str], seconds: int, is_hasty: bool) -> None:  # noqa: FBT001  # as drawn
             nonlocal done
             with trio.move_on_after(1.5 if is_hasty else 1000):
-                claims = await locks.acquire(f"call {number}", names)
+                claims = await locks.acquire(f"call {number}", names, lambda: None)
                 try:
                     assert held.isdisjoint(names)
                     held.update(names)

@@ -141,10 +141,13 @@ class CallBatch:
 
     def _start(self) -> None:
         above = (*self.above, OuterDeadline("caller", deadline_reader(trio.lowlevel.current_task())))
+        before: Execution | None = None
         for place, call in enumerate(self.calls):
             execution = self._prepare(place, call, above)
             if execution is None:
                 continue
+            if execution.tool.options.locks:
+                execution.before, before = before, execution
             execution.began = trio.current_time()
             execution.scope.clock.follow(self._wake)
             self._open.add(execution)

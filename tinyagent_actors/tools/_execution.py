@@ -68,6 +68,10 @@ class Execution:
     settled: float = attrs.field(default=0.0, init=False)
     window: CleanupWindow = attrs.field(init=False, repr=False)
     progress: Progress = attrs.field(init=False, repr=False)
+    before: Execution | None = attrs.field(default=None, init=False, repr=False)
+    """The call that stands before it in the message, of those with locks: whoever wants the same has them in that order ..."""
+    has_queued: trio.Event = attrs.field(factory=trio.Event, init=False, repr=False)
+    """... and waits for this, which is set at once where something else has to be waited for first."""
     _cancelled_at: float = attrs.field(default=math.inf, init=False)
     _leftover: int | None = attrs.field(default=None, init=False)
     """What it is entered as among the leftovers, if it was given up."""
@@ -86,7 +90,8 @@ class Execution:
         self.window = CleanupWindow(self.scope)
         self.progress = Progress(self._publish_progress, batch.runtime, batch.path)
         report, keep = self.progress.report, self._keep
-        ctx = ToolContext(self.call.id, batch.path, batch.run, batch.turn, Signal(), report, keep)
+        signal = Signal(lambda: self.scope.cancel_called)
+        ctx = ToolContext(self.call.id, batch.path, batch.run, batch.turn, signal, report, keep)
         self._running = RunningCall(
             self.tool, self.arguments, ctx, batch.runtime, self.progress.tell, self._ended_after_all
         )
@@ -97,6 +102,7 @@ class Execution:
             self.cancelled_why = why
             self._cancelled_at = trio.current_time()
             self.scope.cancel(reason=why)
+            self._running.ctx.signal.set()
 
     @property
     def due(self) -> float:
@@ -124,6 +130,7 @@ class Execution:
         except BaseException as error:  # noqa: BLE001  # the tool runner: what a tool raises is its result
             self._raised(error)
         finally:
+            self.has_queued.set()
             self._running.ctx.signal.set()
             if self.scope.cancelled_caught:
                 self._ended_by_cancel()
@@ -137,6 +144,7 @@ class Execution:
         hooks = self.batch.hooks
         if hooks is None:
             return await self._attempts()
+        self.has_queued.set()
         arguments = await hooks.read(self.call, self.tool, self.arguments)
         if isinstance(arguments, ToolLoopControl):
             return refusal(arguments)
@@ -157,6 +165,8 @@ class Execution:
         return await to_kept_result(value, spill_files(self.batch.runtime), self.tool.name)
 
     async def _attempts(self) -> AgentToolResult:
+        if self.tool.options.approval is not None:
+            self.has_queued.set()
         denied = await wait_for_approval(self, self._running.arguments)
         if denied is not None:
             return denied
@@ -179,6 +189,7 @@ class Execution:
         wanted = self.tool.options.locks
         names = tuple(wanted(self._running.arguments)) if callable(wanted) else wanted
         if not names:
+            self.has_queued.set()
             return
         runtime = self.batch.runtime
         node = f"{self.batch.path}#{self.call.id}.{id(self):x}"
@@ -186,7 +197,9 @@ class Execution:
             self._agent_edge = (self.caller.path, runtime.wait_graph.add(self.caller.path, node))
             current_place.set(CallPlace(self.caller, node))
         locks = runtime.resource(ToolLocks, lambda made_for: ToolLocks(made_for.wait_graph))
-        self._locks = await locks.acquire(node, names)
+        if self.before is not None:
+            await self.before.has_queued.wait()
+        self._locks = await locks.acquire(node, names, self.has_queued.set)
 
     def _returned(self, result: AgentToolResult) -> None:
         if self.window.was_told:

@@ -17,7 +17,7 @@ holding: what the lock protects is in use.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import attrs
 import trio
@@ -42,8 +42,13 @@ class ToolLocks:
     _graph: WaitGraph = attrs.field(repr=False)
     _queues: dict[str, deque[_Claim]] = attrs.field(factory=dict, init=False)
 
-    async def acquire(self, node: str, names: Iterable[str]) -> LockSet:
+    async def acquire(self, node: str, names: Iterable[str], on_join: Callable[[], None]) -> LockSet:
         """Take every lock of `names` for the call `node`, in sorted order. Cancelled or refused, it holds none.
+
+        Args:
+            node: In the wait-for graph.
+            names: Of the locks.
+            on_join: Called when it stands in the first queue: who comes after that is behind it.
 
         Raises:
             AskCycleError: Who holds one waits, directly or not, for this call.
@@ -53,6 +58,7 @@ class ToolLocks:
             for name in sorted(set(names)):
                 claim = self._join(node, name)
                 held.claims[name] = claim
+                on_join()
                 await claim.is_head.wait()
         except BaseException:
             held.release()
