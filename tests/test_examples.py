@@ -100,6 +100,8 @@ def test_the_pool() -> None:
         "retry-and-fall-back",
         "move-from-tinyagent",
         "test-an-agent",
+        "budgets",
+        "agents-that-start-agents",
         "get-structured-output",
         "steer-and-follow-up",
         "use-hooks",

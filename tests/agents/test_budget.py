@@ -256,12 +256,15 @@ async def test_running_out_cancels_exactly_that_subtree() -> None:
         blue: SupervisorRef = await system.start_child(supervisor("blue", children=children))
         async with trio.open_nursery() as nursery, system.subscribe("**") as events:
             outcomes: list[object] = []
+            are_two = trio.Event()
 
             async def ask(ref: AgentRef, text: str) -> None:
                 try:
                     outcomes.append(await ref.ask(text))
-                except ActorStoppedError as error:
+                except BudgetExceededError as error:
                     outcomes.append(error)
+                if len(outcomes) == 2:
+                    are_two.set()
 
             red_b, blue_b = red.child("b", AgentRef), blue.child("b", AgentRef)
             nursery.start_soon(ask, red_b, "stall")
@@ -280,6 +283,9 @@ async def test_running_out_cancels_exactly_that_subtree() -> None:
             await red_b.interrupt()
             exited = await red.wait_stopped()
             await red.wait_gone()
+            with trio.fail_after(20):
+                await are_two.wait()
+            assert [type(outcome) for outcome in outcomes] == [AssistantMessage, BudgetExceededError]
 
             assert exited.error == BudgetExceededError("/red", "turns")
             assert exited.cause is not None

@@ -75,6 +75,11 @@ class Account:
         """Whether a cost is bounded, so that the price of every model has to be known."""
         return any(lease.limits.cost is not None for lease in self._limited)
 
+    @property
+    def spent(self) -> Lease | None:
+        """The lease that has run out, if one has."""
+        return next((lease for lease in self._limited if lease.spent is not None), None)
+
     # Requests.
 
     async def reserve(self, need: Need, publish: Publish) -> Reserve:
@@ -165,10 +170,10 @@ class Account:
         Raises:
             BudgetExceededError: It is, or has none.
         """
+        if self.spent is not None:
+            raise self.spent.error()
         now = trio.current_time()
         for lease in self._limited:
-            if lease.spent is not None:
-                raise lease.error()
             if lease.due(now) <= now:
                 raise lease.run_out("seconds")
 

@@ -218,6 +218,11 @@ class AgentActor:
         nursery.start_soon(self._execute, run, prompt, name=f"{self._context.path} run {run.number}")
         try:
             await self._follow(run)
+        except trio.Cancelled:
+            spent = account.spent
+            if slot is not None and spent is not None:
+                slot.fail(spent.error())  # else the asker would only hear that the agent was killed
+            raise
         finally:
             prompt.over.set()
         self._give_back("ended" if run.interrupted is None else "interrupted")
