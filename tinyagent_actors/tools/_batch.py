@@ -3,11 +3,12 @@
 The design. Every call becomes an `Execution` with one slot for its outcome, filled once: by the tool, by a deadline, by a
 cancel, or because it was given up. What can never run (an unknown tool, a call that was cut, arguments that do not
 fit) has its result before anything starts. The rest run each in a task that no nursery of the run waits for, in a
-cancel scope of its own. The run waits for the slots, not for the tasks; that is what keeps a tool that will not end from
-holding anybody.
+cancel scope of its own, in the way of its tool (`Isolation`). The run waits for the slots, not for the tasks; that is what keeps a
+tool that will not end from holding anybody.
 
 Cancelling. The run's cancel does not reach the tasks by itself, so `wait` forwards it: on `Cancelled` it cancels every
-scope and waits, shielded, for at most `CLEANUP_GRACE` seconds, which is the tools' time to clean up. What has not ended then is
+scope and waits, shielded, for the tools' time to clean up (`CleanupWindow`), each at most its `cleanup_grace`. When that is over
+the window is closed, which cancels once more what still awaits something; what has not ended a few steps of the loop later is
 `abandoned`: it stands among the leftovers, and when it ends after all that is an event, never a result. The same happens to one
 tool whose deadline has passed, while its siblings go on.
 
@@ -15,9 +16,14 @@ Deadlines. Each call has a clock with the tool's own timeout, below those of its
 the batch; the result, and the event, name the one that was nearest. They move with every pause, so who waits for the next of them
 is woken.
 
+Siblings. A tool that fails does so for itself. Where it is to `fail_fast`, it cancels the others, which end as they would by the run's
+cancel, with a result that says whose failure it was.
+
 The races. *A deadline in the tick of the success*: the body's return fills the slot before anybody looks at the scope, so
-there is one outcome. *A cancel before the start*: the scope is cancelled already when the task begins, its first checkpoint is its
-last, and the result says that it did not run. *A late result*: the slot is full, so it is dropped and told.
+there is one outcome. A tool that heard of its cancel before it returned has not succeeded, whatever it returned. *A cancel before
+the start*: the tool's task begins two steps after this one's and finds its scope cancelled, so nothing of the tool runs, and the
+result says so. *A late result*: the slot is full, so it is dropped and told. *A scope or nursery that a tool opens and leaves open*: Trio
+raises as the tool's task ends; that task has a nursery of its own, which takes it.
 
 Refused: one nursery for all calls (its first failure cancels the siblings), tasks under the run's own nursery (one that
 swallows its cancel holds the run for ever), and a cancel that only sets a flag.
@@ -25,7 +31,6 @@ swallows its cancel holds the run for ever), and a cancel that only sets a flag.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -94,8 +99,6 @@ class CallBatch:
             KeyboardInterrupt: A tool raised it, and there is no system to stop. `SystemExit` likewise.
         """
         self._start()
-        if trio.current_effective_deadline() == -math.inf:
-            self._cancel_open(self.why())  # now: the tasks may come before this one at the next step
         try:
             await self._until_settled()
         except trio.Cancelled:
