@@ -354,3 +354,10 @@ def test_a_server_that_is_described_wrong() -> None:
         assert caught.value.field == "command"
     with pytest.raises(SpecError):
         McpServer("x", command=["x"], call_timeout=-1)
+
+
+def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Said where a server is described, and how to install it; nothing else needs it."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    with pytest.raises(SpecError, match=r"pip install 'tinyagent-actors\[mcp\]'"):
+        McpServer("x", command=["x"])
