@@ -40,7 +40,7 @@ class Tools:
         """Give them."""
 
         @tool
-        async def double(number: int) -> int:
+        async def double(number: int = 1) -> int:
             """Double a number."""
             self.ran.append(number)
             return 2 * number
