@@ -422,6 +422,41 @@ async def test_the_seconds_of_a_life_are_those_in_which_a_run_goes_on(autojump_c
         assert exited.error == BudgetExceededError("/team", "seconds")
 
 
+async def test_waiting_for_an_approval_takes_no_seconds(autojump_clock: trio.testing.MockClock) -> None:
+    """G18: the seconds of a run, of its agent and of its team stand still while a call is parked, and go on afterwards."""
+
+    @tool(approval="always")
+    async def careful() -> str:
+        """Do it."""
+        await trio.sleep(2)
+        return "done"
+
+    async def answer(context: Context) -> AssistantMessage:
+        is_done = isinstance(context.messages[-1], ToolResultMessage)
+        return await says("finished", seconds=2)(context) if is_done else calls("careful")
+
+    async with open_system() as system, trio.open_nursery() as nursery:
+        team = with_budget(supervisor("team", children=[agent("a", answer, tools=(careful,))]), Budget(seconds=9))
+        ref: SupervisorRef = await system.start_child(team)
+        texts: list[str] = []
+
+        async def ask() -> None:
+            texts.append((await ref.child("a", AgentRef).ask("go", budget=Budget(seconds=5))).text)
+
+        async def approve() -> None:
+            await trio.sleep(1000)
+            system.approve(system.approvals()[0].id)
+
+        for _ in range(2):
+            nursery.start_soon(approve)
+            await ask()
+        assert texts == ["finished"] * 2
+        assert [lease.seconds for lease in system.leases() if lease.path == "/team"] == [8]
+        nursery.start_soon(approve)
+        with pytest.raises(BudgetExceededError, match="/team: the budget of seconds"):
+            await ask()
+
+
 # The tree.
 
 
