@@ -154,13 +154,15 @@ async def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 async def test_a_disk_that_is_full() -> None:
     """T17: what the disk refuses is told, not raised."""
-    file = SpillFiles().open("x")
+    files = SpillFiles()
+    file = files.open("x")
     os.close(file._fd)
     file._fd = os.open("/dev/full", os.O_WRONLY)
     file.write(b"x" * 100)
     file.close()
 
     assert file.told() == "the rest could not be kept: No space left on device"
+    await files.aclose()
 
 
 @pytest.mark.parametrize("keep", [False, True])

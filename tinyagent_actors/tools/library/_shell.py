@@ -46,13 +46,13 @@ def shell_tool(
         root: Where commands start. They may go elsewhere: it is no sandbox.
         env: Variables besides those that a shell needs; the keys of this process are not among these.
         seconds: How long a command may take at most; a model may ask for less.
-        grace: Seconds between TERM and KILL.
+        grace: Seconds between TERM and KILL; a run that is cancelled waits so long for a command that does not end.
         program: The shell.
     """
     folder = Path(root).resolve()
     environment = clean_environment(env)
 
-    @tool(name="run_command", timeout=seconds + grace + 5)
+    @tool(name="run_command", timeout=seconds + grace + 5, cleanup_grace=grace + 3)
     async def run(ctx: ToolContext, command: str, timeout_seconds: float | None = None) -> str:
         """Run a command in the shell and give what it puts out (stdout and stderr) with its exit code.
 
