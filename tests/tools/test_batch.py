@@ -244,8 +244,10 @@ async def test_a_huge_result_is_cut_with_a_marker() -> None:
         """Give a lot."""
         return "x" * 10_000_000
 
-    batch = CallBatch((ToolCall("c", "huge"),), {"huge": huge}, runtime=Runtime("t"), path="/", run=1, turn=1)
+    runtime = Runtime("t")
+    batch = CallBatch((ToolCall("c", "huge"),), {"huge": huge}, runtime=runtime, path="/", run=1, turn=1)
     await batch.wait()
+    await runtime.close_resources()
 
     assert len(batch.results()[0].text) < 270_000
     assert "10000000 characters in all" in batch.results()[0].text
