@@ -234,7 +234,7 @@ async def test_a_stream_function_of_ones_own() -> None:
 
 
 async def test_a_stream_function_that_breaks_off_leaves_what_came() -> None:
-    """Mission 5: it left out its starts and raised: the partial answer is kept, marked `aborted`; the error is raised."""
+    """T24, mission 5: it left out its starts and raised: the partial answer is kept, marked `aborted`; the error is raised."""
 
     class Response:
         async def __aiter__(self) -> Any:
