@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 
 from benchmarks import (
+    _agent_load,
     _alchemy,
     _demo,
     _endpoint,
@@ -21,33 +22,7 @@ from benchmarks import (
     _provider,
     _validation,
 )
-from benchmarks._child import measure_in_child
 from benchmarks._row import ENGINES, Row, alternately, median_ratio
-
-
-def bench_agent_runs() -> list[Row]:
-    """CPU of an agent run: 2 model calls, 2 parallel tools, 200 tokens; 100 at once, at full speed."""
-    at_once, rounds = 100, 3
-    with _endpoint.running(tokens=100, tools=2) as url:
-
-        def cpu(module: str, *engine: str) -> Callable[[], float]:
-            return lambda: measure_in_child(module, "agent_runs", url, *engine, at_once, rounds).cpu / at_once / rounds
-
-        reference, *ours = alternately(cpu("_reference"), *(cpu("_agents", engine) for engine in ENGINES))
-        parts = {
-            engine: measure_in_child("_breakdown", "breakdown", url, engine, at_once, rounds) for engine in ENGINES
-        }
-    limits = {"httpx": "<= 2.0", "native": "<= 0.7"}
-    return [
-        Row(
-            f"agent run, {engine}",
-            median_ratio(values, reference),
-            limits[engine],
-            f"{statistics.median(values) * 1e3:.2f} ms CPU, reference {statistics.median(reference) * 1e3:.2f} ms; of which "
-            + ", ".join(f"{name} {ms:.2f}" for name, ms in parts[engine].extra.items()),
-        )
-        for engine, values in zip(ENGINES, ours, strict=True)
-    ]
 
 
 def bench_import() -> list[Row]:
@@ -130,7 +105,10 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "mailbox": bench_mailbox,
     "lifecycle": bench_lifecycle,
     "growth": bench_growth,
-    "agent": bench_agent_runs,
+    "agent": _agent_load.bench_agent_runs,
+    "paced agents": _agent_load.bench_paced_agents,
+    "idle agent": _agent_load.bench_idle_agent,
+    "turns": _agent_load.bench_cancelled_turns,
     "stream": _provider.bench_streams,
     "paced": _provider.bench_paced_streams,
     "long": _provider.bench_long_stream,
@@ -143,9 +121,12 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "demo": bench_demo,
     "governor": bench_governor,
 }
-GROUPS = {"streams": ("stream", "paced", "long", "latency", "stopped", "cancel")}
-"""The provider part."""
-UNBUILT = {"mailbox", "lifecycle", "growth", "validation", "import", "demo", "governor"}
+GROUPS = {
+    "streams": ("stream", "paced", "long", "latency", "stopped", "cancel"),
+    "agents": ("agent", "paced agents", "idle agent", "turns", "validation"),
+}
+"""The provider part; agents and tools."""
+UNBUILT = {"mailbox", "lifecycle", "growth", "idle agent", "validation", "import", "demo", "governor"}
 """Those that need no compiled endpoint."""
 
 

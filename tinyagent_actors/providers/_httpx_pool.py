@@ -219,6 +219,8 @@ class _ShardStream(httpx.AsyncByteStream):
     """httpcore's stream over the socket; only its `aclose` is used."""
     _iterator: AsyncIterator[bytes] | None = attrs.field(default=None, init=False)
     _is_exhausted: bool = attrs.field(default=False, init=False)
+    _is_unwound: bool = attrs.field(default=False, init=False)
+    """Whether an exception has passed through all of httpcore's generators, a cancel for one: it has closed the connection then."""
     _is_closed: bool = attrs.field(default=False, init=False)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -232,12 +234,18 @@ class _ShardStream(httpx.AsyncByteStream):
         except StopAsyncIteration:
             self._is_exhausted = True
             raise
+        except BaseException:
+            self._is_unwound = True
+            raise
 
     async def aclose(self) -> None:
         """Give the connection back if the body was read to its end; else close it at once. Closing twice is allowed."""
         if self._is_closed:
             return
         self._is_closed = True
+        if self._is_unwound:
+            await self._owner.give_back(self._shard, is_reusable=False)
+            return
         if not self._is_exhausted:
             await self._abandon()
         with trio.CancelScope(shield=True):
