@@ -1,0 +1,1 @@
+"""Trees of agents under faults that come at random: ``python -m tests.chaos --help``."""
