@@ -10,6 +10,7 @@ import trio
 import trio.testing
 
 from tests.agents._scripted import MODEL, Say, ScriptedCall, agent_spec
+from tests.agents.test_spawn_tools import Kind, script, spawn, wait
 from tests.tools._parked import DELETE, asked, delete, ran, told
 from tinyagent_actors import (
     Agent,
@@ -26,6 +27,7 @@ from tinyagent_actors import (
     StreamOptions,
     ToolExecutionEndEvent,
     open_system,
+    spawn_tools,
     tool,
 )
 from tinyagent_actors.testing import CallSpec, Reply, open_endpoint
@@ -123,6 +125,30 @@ async def test_it_works_at_any_depth(autojump_clock: trio.testing.MockClock) -> 
 
     assert request.waiting == ("/low", "/mid", "/top")
     assert (ran, answers) == (["a.txt"], ["top"])
+
+
+async def test_whoever_waits_for_an_agent_that_it_started_stands_with_it(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Q09: the wait for a spawned agent is an edge like an ask: while a call of that one is parked, the run that waits has its time left."""
+    answer, _ = script([("delete", {"path": "a.txt"})])
+    helper: Any = Kind("helper", answer, (delete,))
+    said = [Say("", (spawn(),)), Say("", (wait("helper-1", seconds=500),)), Say("done")]
+    async with open_system() as system, trio.open_nursery() as nursery:
+        spec = agent_spec("top", said, *spawn_tools(helper), run_seconds=20, turn_seconds=10)
+        ref = await system.start_child(spec)
+        answers: list[str] = []
+
+        async def ask() -> None:
+            answers.append((await ref.ask("go")).text)
+
+        nursery.start_soon(ask)
+        (request,) = await asked(system)
+        await trio.sleep(60)
+        assert answers == []
+        system.approve(request)
+        await trio.sleep(5)
+        assert answers == ["done"]
 
 
 async def test_the_seconds_of_a_budget_do_not_pass(autojump_clock: trio.testing.MockClock) -> None:

@@ -31,6 +31,7 @@ from tinyagent_actors.actors import (
     ActorRef,
     Beside,
     CancelCause,
+    Clock,
     HasChildSpec,
     as_fact,
     current_clock,
@@ -39,6 +40,7 @@ from tinyagent_actors.actors import (
 from tinyagent_actors.agents._compaction import clip
 from tinyagent_actors.agents._prompt import Prompt
 from tinyagent_actors.agents._run import Run
+from tinyagent_actors.agents._standing import standing_with
 from tinyagent_actors.messages import AssistantMessage, UserMessage
 
 MemberState: TypeAlias = Literal["working", "idle", "failed"]
@@ -59,6 +61,8 @@ class Member:
     """The latest; or what went wrong."""
     since: float = 0.0
     """When it began to be so."""
+    clock: Clock = attrs.field(factory=lambda: Clock("spawned"), repr=False)
+    """Never runs out; stands while a call of its work waits to be approved, for whoever waits for it."""
 
     def report(self) -> dict[str, object]:
         """Give what a model is told of it."""
@@ -142,7 +146,7 @@ class Crew:
     async def _work(self, member: Member, prompt: Prompt, place: Beside) -> None:
         """Ask a member, to an outcome. Raises nothing: it is a detached task, and ends with the member."""
         current_place.set(place)
-        current_clock.set(None)
+        current_clock.set(member.clock)
         state: MemberState = "failed"
         try:
             answer: AssistantMessage = await ActorRef.ask(member.ref, prompt)
@@ -177,7 +181,8 @@ class Crew:
         edges: list[int] = []
         try:
             edges += [graph.add(path, member.ref.path) for member in members if member.state == "working"]
-            with trio.move_on_after(seconds):
+            working = [member.clock for member in members if member.state == "working"]
+            with standing_with(working, needs_all=wants_all), trio.move_on_after(seconds):
                 while (count := sum(member.state == "working" for member in members)) and (
                     wants_all or count == len(members)
                 ):
