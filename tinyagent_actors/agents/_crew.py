@@ -181,8 +181,7 @@ class Crew:
         edges: list[int] = []
         try:
             edges += [graph.add(path, member.ref.path) for member in members if member.state == "working"]
-            working = [member.clock for member in members if member.state == "working"]
-            with standing_with(working, needs_all=wants_all), trio.move_on_after(seconds):
+            with standing_with([member.clock for member in members], needs_all=wants_all), trio.move_on_after(seconds):
                 while (count := sum(member.state == "working" for member in members)) and (
                     wants_all or count == len(members)
                 ):
