@@ -145,6 +145,28 @@ async def test_a_generator_is_closed_in_its_own_task(autojump_clock: trio.testin
     assert "timed out" in batch.results()[0].text
 
 
+async def test_a_generator_that_waits_for_room_is_closed(autojump_clock: trio.testing.MockClock) -> None:
+    """T19: cancelled between two of its values, where it does not run itself: it is closed there and then, in its own task."""
+    closed: list[tuple[float, bool]] = []
+
+    @tool(timeout=2)
+    async def endless() -> Any:
+        task = trio.lowlevel.current_task()
+        try:
+            while True:
+                yield "more"
+        finally:
+            closed.append((trio.current_time(), trio.lowlevel.current_task() is task))
+
+    runtime = Runtime("test")
+    stalled = runtime.bus.open_subscription("**", policy=block(2, stall=60))
+    batch = batch_of(endless, runtime=runtime)
+    await batch.wait()
+
+    assert closed == [(2, True)]
+    assert stalled.statistics()["peak"] <= 4
+
+
 async def test_progress_that_cannot_be_shown_ends_no_tool() -> None:
     """T18: bytes, say: the event tells their type, and the tool goes on."""
 
