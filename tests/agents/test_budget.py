@@ -227,7 +227,7 @@ async def test_a_spent_life_budget_ends_the_agent() -> None:
 async def test_a_life_budget_holds_across_restarts() -> None:
     """G07: what the incarnation before has used is used."""
     async with open_endpoint([reply(completion=800), reply()]) as endpoint, open_system() as system:
-        agent = await start(system, endpoint, budget=Budget(tokens=1000))
+        agent = await start(system, endpoint, budget=Budget(tokens=1000), on_restart="fresh")
         await agent.ask("go")
         agent.kill()
         await agent.wait_stopped()
