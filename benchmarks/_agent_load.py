@@ -14,7 +14,8 @@ import trio
 from benchmarks import _endpoint
 from benchmarks._agents import TOOLS, make_model
 from benchmarks._child import Measured, measure_in_child
-from benchmarks._row import ENGINES, Row, alternately, median_ratio
+from benchmarks._others import cpu_of_others
+from benchmarks._row import ENGINES, RUNS, Row, alternately, median_ratio
 from tinyagent_actors import AgentSpec, open_system, supervisor
 
 IDLE = 2_000
@@ -127,3 +128,18 @@ def bench_cancelled_turns() -> list[Row]:
                 Row(f"{TURNS} turns, {engine}: more left", left, "<= 0", "tasks, descriptors, threads"),
             ]
     return rows
+
+
+def bench_others() -> list[Row]:
+    """How many times the CPU of our agent run the best of other frameworks takes; their packages come from the registry."""
+    engine = ENGINES[-1]
+    with _endpoint.running(tokens=100, tools=2) as url:
+        others = cpu_of_others(url)
+        ours = statistics.median(
+            measure_in_child("_agents", "agent_runs", url, engine, 100, 3).cpu / 300 for _ in range(RUNS)
+        )
+    known = {name: value for name, value in others.items() if isinstance(value, float)}
+    note = ", ".join(f"{name} {value * 1e3:.1f} ms" for name, value in known.items())
+    note += "".join(f"; {name} did not run: {value}" for name, value in others.items() if name not in known)
+    best = min(known.values(), default=0.0)
+    return [Row(f"others over ours, {engine}", best / ours, ">= 15", f"ours {ours * 1e3:.2f} ms; {note}")]

@@ -13,6 +13,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +34,9 @@ def count_letters(text: str) -> int:
 
 def pydantic_ai(base_url: str) -> Callable[[], Awaitable[object]]:
     """Give one run of pydantic-ai."""
-    from pydantic_ai import Agent
-    from pydantic_ai.models.openai import OpenAIChatModel
-    from pydantic_ai.providers.openai import OpenAIProvider
-
-    model = OpenAIChatModel("bench", provider=OpenAIProvider(base_url=base_url, api_key="none"))
-    agent: Any = Agent(model, system_prompt="Be brief.", tools=[count_words, count_letters])
+    models, providers = import_module("pydantic_ai.models.openai"), import_module("pydantic_ai.providers.openai")
+    model = models.OpenAIChatModel("bench", provider=providers.OpenAIProvider(base_url=base_url, api_key="none"))
+    agent = import_module("pydantic_ai").Agent(model, system_prompt="Be brief.", tools=[count_words, count_letters])
 
     async def run() -> object:
         async with agent.run_stream("Count the words and the letters.") as result:
@@ -49,16 +47,15 @@ def pydantic_ai(base_url: str) -> Callable[[], Awaitable[object]]:
 
 def openai_agents(base_url: str) -> Callable[[], Awaitable[object]]:
     """Give one run of openai-agents."""
-    from agents import Agent, OpenAIChatCompletionsModel, Runner, function_tool, set_tracing_disabled
-    from openai import AsyncOpenAI
-
-    set_tracing_disabled(disabled=True)
-    model = OpenAIChatCompletionsModel("bench", AsyncOpenAI(base_url=base_url, api_key="none"))
-    tools = [function_tool(count_words), function_tool(count_letters)]
-    agent = Agent("bench", instructions="Be brief.", model=model, tools=tools)
+    agents = import_module("agents")
+    agents.set_tracing_disabled(disabled=True)
+    client = import_module("openai").AsyncOpenAI(base_url=base_url, api_key="none")
+    model = agents.OpenAIChatCompletionsModel("bench", client)
+    tools = [agents.function_tool(count_words), agents.function_tool(count_letters)]
+    agent = agents.Agent("bench", instructions="Be brief.", model=model, tools=tools)
 
     async def run() -> object:
-        result = Runner.run_streamed(agent, "Count the words and the letters.")
+        result = agents.Runner.run_streamed(agent, "Count the words and the letters.")
         async for _ in result.stream_events():
             pass
         return result.final_output
@@ -68,9 +65,8 @@ def openai_agents(base_url: str) -> Callable[[], Awaitable[object]]:
 
 def tiny_agent_os(base_url: str) -> Callable[[], Awaitable[object]]:
     """Give one run of tiny-agent-os."""
-    import tinyagent
-
-    os.environ.setdefault("OPENROUTER_API_KEY", "none")
+    tinyagent, provider = import_module("tinyagent"), import_module("tinyagent.alchemy_provider")
+    os.environ.setdefault("OPENAI_API_KEY", "none")
     schema = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
 
     async def execute(_id: str, args: dict[str, Any], _signal: object, _on_update: object) -> Any:
@@ -82,9 +78,11 @@ def tiny_agent_os(base_url: str) -> Callable[[], Awaitable[object]]:
     ]
 
     async def run() -> object:
-        agent = tinyagent.Agent(tinyagent.AgentOptions(stream_fn=tinyagent.stream_openrouter))
+        agent = tinyagent.Agent(tinyagent.AgentOptions(stream_fn=provider.stream_alchemy_openai_completions))
         agent.set_system_prompt("Be brief.")
-        agent.set_model(tinyagent.OpenRouterModel(id="bench", base_url=f"{base_url}/chat/completions"))
+        agent.set_model(
+            provider.OpenAICompatModel(provider="openai", id="bench", base_url=f"{base_url}/chat/completions")
+        )
         agent.set_tools(tools)
         return await agent.prompt_text("Count the words and the letters.")
 
@@ -103,9 +101,11 @@ def cpu_of_others(base_url: str) -> dict[str, float | str]:
     taken: dict[str, float | str] = {}
     for name in FRAMEWORKS:
         command = [str(python), __file__, name, base_url]
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False, timeout=300)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
         last = (done.stdout.strip().splitlines() or [""])[-1]
-        taken[name] = json.loads(last) if done.returncode == 0 else (done.stderr.strip().splitlines() or ["?"])[-1][:200]
+        taken[name] = (
+            json.loads(last) if done.returncode == 0 else (done.stderr.strip().splitlines() or ["?"])[-1][:200]
+        )
     return taken
 
 

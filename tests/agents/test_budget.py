@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-import trio
 import trio.testing
 
 from tests._kernel import told
@@ -138,9 +137,9 @@ async def test_who_wants_less_than_256_may_have_less() -> None:
 
 def priced(folder: Path) -> StreamOptions:
     """Give options with which the price of the model is known: 2 and 10 USD per million."""
-    path = folder / "models.toml"
-    path.write_text('[[models]]\nprovider = "custom"\nid = "scripted"\nprice = { input = 2, output = 10 }\n')
-    return StreamOptions(engine="httpx", models=load_models(path))
+    row = '[[models]]\nprovider = "custom"\nid = "scripted"\nprice = { input = 2, output = 10 }\n'
+    (folder / "models.toml").write_text(row)
+    return StreamOptions(engine="httpx", models=load_models(folder / "models.toml"))
 
 
 @pytest.mark.parametrize("unit", ["tokens", "cost", "turns", "tool_calls", "seconds"])
