@@ -16,15 +16,15 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = Path("docs/reference/behaviours.md")
-NUMBERS = [f"S{number:02}" for number in range(1, 69)]
+NUMBERS = [*(f"S{number:02}" for number in range(1, 69)), *(f"T{number:02}" for number in range(1, 39))]
 
 _NUMBER = re.compile(r"\b(?:[A-Z]\d\d|[Mm]ission \d{1,2})\b")
 _LEADING = re.compile(r"^(?:(?:[A-Z]\d\d|[Mm]ission \d{1,2})(?:, | and )?)+: ")
 _HEAD = """\
 # Behaviours
 
-What holds of supervision, mailboxes, monitors and names, and the tests that show it. Made by `make behaviours` from the
-docstrings of the tests; do not edit.
+What holds of supervision, mailboxes, monitors and names (S), and of tools and cancellation (T), and the tests that show it. Made by
+`make behaviours` from the docstrings of the tests; do not edit.
 
 | number | behaviour | test |
 |---|---|---|
