@@ -13,6 +13,7 @@ import trio
 from tests._kernel import settle
 from tests.agents._answers import AnswersCall, agent, says
 from tinyagent_actors import (
+    ActorStartedEvent,
     AgentRef,
     AgentSpec,
     AssistantMessage,
@@ -226,7 +227,7 @@ async def test_what_is_spawned_draws_on_the_budget(autojump_clock: object) -> No
 
 
 async def test_spawning_has_a_depth(autojump_clock: object) -> None:
-    """H07: an agent five deep may start none; its model reads why."""
+    """H07: an agent five deep may start none, and none is started; its model reads why."""
     refused: list[str] = []
 
     def level(depth: int) -> Kind:
@@ -243,12 +244,17 @@ async def test_spawning_has_a_depth(autojump_clock: object) -> None:
         tools = spawn_tools(level(depth + 1)) if depth < 7 else ()  # type: ignore[arg-type]
         return Kind("helper", answer, tools)
 
-    async with open_system() as system:
+    deepest = 0
+    async with open_system() as system, system.subscribe("**") as events:
         top = attrs.evolve(level(1), name="boss")
         ref: AgentRef = await system.start_child(top)
         await ref.ask("go")
+        while (event := events.next_nowait()) is not None:
+            if isinstance(event, ActorStartedEvent):
+                deepest = max(deepest, event.path.count("/helper-"))
 
     assert refused == ["level 5"]
+    assert deepest == 4
 
 
 async def test_waiting_in_a_circle_is_refused(autojump_clock: object) -> None:

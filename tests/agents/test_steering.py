@@ -128,7 +128,7 @@ async def test_steering_while_the_model_says_its_last_word_is_not_lost() -> None
     ("mode", "turns", "second"), [("one-at-a-time", [2, 3], ["go", "a", "b"]), ("all", [2, 2], ["go", "a", "b", "c"])]
 )
 async def test_modes(mode: str, turns: list[int], second: list[str]) -> None:
-    """One entry at a request, or all that are pending; an entry of several messages stays together."""
+    """U01: one entry at a request, or all that are pending; an entry of several messages stays together."""
     async with at_the_gate(Reply(text="ok"), Reply(text="ok"), steering_mode=mode) as (agent, gate, endpoint, _):
         receipts = [agent.steer(["a", "b"]), agent.steer("c")]
         gate.opened.set()
