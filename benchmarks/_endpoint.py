@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.request import urlopen
+
+import trio
 
 _BINARY = Path("target/release/examples/loopback_endpoint")
 
@@ -24,6 +28,20 @@ def build() -> None:
     subprocess.run(
         [cargo, "build", "--release", "--quiet", "-p", "tinyagent-core", "--example", "loopback_endpoint"], check=True
     )
+
+
+def answering(base_url: str) -> int:
+    """Ask an endpoint how many answers it is giving."""
+    with urlopen(f"{base_url.removesuffix('/v1')}/") as told:  # noqa: S310  # of this machine
+        return int(told.read())
+
+
+async def until_nobody_is_answered(base_url: str) -> float:
+    """Wait until an endpoint gives no answer any more; how long that took, seconds."""
+    began = time.perf_counter()
+    while answering(base_url):  # noqa: ASYNC110  # of another process
+        await trio.sleep(0.005)
+    return time.perf_counter() - began
 
 
 @contextmanager

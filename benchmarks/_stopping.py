@@ -6,12 +6,12 @@ import re
 import time
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import trio
 
 from benchmarks._agents import make_model
 from benchmarks._child import run_timed
+from benchmarks._endpoint import until_nobody_is_answered
 from tinyagent_actors import Context, StreamOptions, UserMessage, open_stream, open_system
 
 _CONTEXT = Context("", (UserMessage("Go."),))
@@ -52,11 +52,6 @@ async def cancelled_streams(base_url: str, engine: Any, at_once: str) -> None:
 
     How long until all are closed on our side, how long after that until the server has seen it, and whether the pool works then.
     """
-    origin = base_url.removesuffix("/v1")
-
-    def answering() -> int:
-        with urlopen(f"{origin}/") as told:  # noqa: S310  # of this machine
-            return int(told.read())
 
     async def timed() -> dict[str, float]:
         begun = 0
@@ -79,12 +74,10 @@ async def cancelled_streams(base_url: str, engine: Any, at_once: str) -> None:
             cancelled_at = time.perf_counter()
             nursery.cancel_scope.cancel()
         closed_at = time.perf_counter()
-        while answering():  # noqa: ASYNC110  # of another process
-            await trio.sleep(0.005)
-        seen_at = time.perf_counter()
+        seen_after = await until_nobody_is_answered(base_url)
         async with open_stream(make_model(base_url), _CONTEXT, StreamOptions(engine=engine)) as stream:
             assert await stream.next_events()
-        return {"closed_after": closed_at - cancelled_at, "seen_after": seen_at - closed_at}
+        return {"closed_after": closed_at - cancelled_at, "seen_after": seen_after}
 
     async with open_system():
         await run_timed(timed)

@@ -6,12 +6,12 @@ import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import urlopen
 
 import trio
 
 from benchmarks._agents import make_model
 from benchmarks._child import run_timed
+from benchmarks._endpoint import until_nobody_is_answered
 from tinyagent_actors import (
     AgentRef,
     AgentSpec,
@@ -28,18 +28,6 @@ from tinyagent_actors import (
 
 _CONTEXT = Context("", (UserMessage("Go."),))
 _BODY = b'{"model":"bench","messages":[{"role":"user","content":"Go."}],"stream":true}'
-
-
-def _answering(base_url: str) -> int:
-    with urlopen(f"{base_url.removesuffix('/v1')}/") as told:  # noqa: S310  # of this machine
-        return int(told.read())
-
-
-async def _until_nobody_is_answered(base_url: str) -> float:
-    began = time.perf_counter()
-    while _answering(base_url):  # noqa: ASYNC110  # of another process
-        await trio.sleep(0.005)
-    return time.perf_counter() - began
 
 
 def _held() -> tuple[int, int, int]:
@@ -95,7 +83,7 @@ async def cancelled_turns(calls_url: str, slow_url: str, engine: Any, at_once: s
             await team.stop()
             closed = time.perf_counter() - began
         await system.delete_child("team")
-        return closed, await _until_nobody_is_answered(slow_url)
+        return closed, await until_nobody_is_answered(slow_url)
 
     async def timed() -> dict[str, float]:
         taken = [await a_round()]
@@ -149,7 +137,7 @@ async def closed_sockets(slow_url: str, at_once: str, rounds: str) -> None:
             began = time.perf_counter()
             nursery.cancel_scope.cancel()
         closed = time.perf_counter() - began
-        await _until_nobody_is_answered(slow_url)
+        await until_nobody_is_answered(slow_url)
         return closed
 
     async def timed() -> dict[str, float]:
