@@ -133,7 +133,7 @@ def no_stream(_: ChatRequest) -> Reply:
         (unknown_tool, "RepeatedCallError", {("RepeatedCallError", None)}),
         (bad_arguments, "RepeatedCallError", {("RepeatedCallError", None)}),
         (without_end, "TurnLimitError", {("TurnLimitError", None)}),
-        (cut_for_ever, "TurnLimitError", {("TurnLimitError", None)}),
+        (cut_for_ever, "RepeatedCallError", {("RepeatedCallError", None)}),
         (idle, "SurveyFailedError", set()),
         (no_stream, "ProviderError", {("ProviderError", "protocol_error")}),
     ],

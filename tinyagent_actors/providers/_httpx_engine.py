@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from functools import lru_cache
 from math import inf
-from typing import Final, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 import attrs
 import httpx
@@ -18,7 +18,7 @@ import trio
 from tinyagent_actors._redact import redact_text
 from tinyagent_actors.providers._certificates import UnreadableRootsError, distrust
 from tinyagent_actors.providers._endpoint import Endpoint
-from tinyagent_actors.providers._httpx_pool import ROUTE, ShardedTransport
+from tinyagent_actors.providers._httpx_pool import AS_IT_COMES, ROUTE, ShardedTransport
 from tinyagent_actors.providers._inflate import BrokenBodyError, Inflater
 from tinyagent_actors.providers._items import BODY, END, ERROR, HEAD, RAW, RAW_END, Item
 from tinyagent_actors.providers._options import Timeouts
@@ -184,12 +184,15 @@ class HttpxSource:
             def has_connection() -> None:
                 scope.deadline = inf
 
+            extensions: dict[str, Any] = {"timeout": {"write": self._timeouts.first_byte}, ROUTE: self._route}
+            if self._is_captured:
+                extensions[AS_IT_COMES] = True
             request = httpx.Request(
                 "POST",
                 url,
                 headers=headers,
                 stream=_RequestBody(self._content, has_connection, self._was_sent),
-                extensions={"timeout": {"write": self._timeouts.first_byte}, ROUTE: self._route},
+                extensions=extensions,
             )
             return await self._transport.handle_async_request(request)
 

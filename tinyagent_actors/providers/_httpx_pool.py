@@ -36,6 +36,9 @@ _TICKS_TO_DRAIN: Final = 4
 ROUTE: Final = "tinyagent_actors.route"
 """The name under which the extensions of a request hold its `Route`."""
 
+AS_IT_COMES: Final = "tinyagent_actors.as_it_comes"
+"""The extension of a request whose answer is to come in the chunks that the server made, for whoever keeps them."""
+
 _Origin: TypeAlias = tuple[str, str, int | None, Route]
 _ONE_CONNECTION: Final = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=IDLE_SECONDS)
 
@@ -89,7 +92,8 @@ class ShardedTransport(httpx.AsyncBaseTransport):
             raise
         request.extensions.pop("trace", None)
         body = cast("httpx.AsyncByteStream", response.stream)
-        if response.headers.get("transfer-encoding", "").lower() == "chunked":
+        is_chunked = response.headers.get("transfer-encoding", "").lower() == "chunked"
+        if is_chunked and AS_IT_COMES not in request.extensions:
             merge_chunks(body)
         response.stream = _ShardStream(self, shard, body, response.extensions["network_stream"])
         return response

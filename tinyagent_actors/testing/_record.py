@@ -167,7 +167,7 @@ class Recorder:
     def _request(self, request: RecordedRequest) -> httpx.Request:
         import httpx
 
-        from tinyagent_actors.providers._httpx_pool import ROUTE
+        from tinyagent_actors.providers._httpx_pool import AS_IT_COMES, ROUTE
 
         origin = urlsplit(self.upstream)
         url = httpx.URL(f"{origin.scheme}://{origin.netloc}{request.target}")
@@ -179,7 +179,7 @@ class Recorder:
             url,
             headers=headers,
             content=request.body,
-            extensions={"timeout": timeouts, ROUTE: self._route},
+            extensions={"timeout": timeouts, ROUTE: self._route, AS_IT_COMES: True},
         )
 
     def _head(self, making: _Making, response: httpx.Response) -> CassetteResponse:

@@ -33,7 +33,7 @@ _HEADER: Final = tuple(field.name for field in attrs.fields(Event))
 _header_of: Final = attrgetter(*_HEADER)
 _CALL: Final = ("tool_call_id", "tool_name", "args")
 _call_of: Final = attrgetter(*_CALL)
-_OUTCOME: Final = ("tool_call_id", "tool_name", "result", "is_error", "outcome", "seconds")
+_OUTCOME: Final = ("tool_call_id", "tool_name", "result", "is_error", "outcome", "seconds", "deadline")
 _outcome_of: Final = attrgetter(*_OUTCOME)
 _MESSAGES: Final = tuple((name, b',"%b":' % name.encode()) for name in ("message", "messages", "tool_results"))
 """Members of a record that hold messages, and how they begin in a line."""
@@ -69,6 +69,7 @@ class Recorder:
         elif isinstance(event, AgentEndEvent):
             error = event.error and unstructure(event.error)
             parts = {"messages": self._messages(event.messages), "error": error}
+            parts |= {"by": event.by, "why": event.why, "source": event.source}
         elif isinstance(
             event, ToolExecutionStartEvent
         ):  # the most frequent, with what a model sent: plain JSON already
@@ -76,6 +77,7 @@ class Recorder:
         elif isinstance(event, ToolExecutionEndEvent):
             parts = dict(zip(_OUTCOME, _outcome_of(event), strict=True))
             parts["result"] = unstructure(event.result)
+            parts["error"] = event.error and unstructure(event.error)
         else:
             record = unstructure(event)
             del record["type"]
