@@ -204,6 +204,25 @@ async def test_lines_of_a_pipe_are_answered_in_turn() -> None:
     assert (none.returncode, none.stdout) == (0, b"")
 
 
+async def test_a_limit_ends_the_turn_only() -> None:
+    """It is told as what it is, and the next line is answered."""
+
+    def policy(request: ChatRequest) -> Reply:
+        if request.user_text == "Stop.":
+            return Reply(text="I stopped.")
+        return Reply(tool_calls=(CallSpec("list_files", {"path": "."}),))
+
+    async with open_endpoint(policy) as endpoint:
+        bad = await in_a_pipe(endpoint.url, "Go on.\n", "--root", "docs")
+        good = await in_a_pipe(endpoint.url, "Go on.\nStop.\n", "--root", "docs")
+
+    assert bad.returncode == 1
+    assert b"failed: RepeatedCallError: " in bad.stderr
+    assert b"Traceback" not in bad.stderr
+    assert good.returncode == 0
+    assert good.stdout.endswith(b"I stopped.\n")
+
+
 async def test_json_lines(tmp_path: Path) -> None:
     """One for each answer; nobody can be asked, so what needs a yes is denied."""
     replies = [Reply(tool_calls=(CallSpec("run_command", {"command": "touch made"}),)), Reply(text="No.")]

@@ -55,31 +55,27 @@ class Chat:
     """Whether calls that want approval just run."""
     has_failed: bool = attrs.field(default=False, init=False)
     """Whether the latest turn ended in an error."""
-    _agent: AgentRef | None = attrs.field(default=None, init=False)
     _system: System | None = attrs.field(default=None, init=False)
     _typed: bytearray = attrs.field(factory=bytearray, init=False)
     """What was typed during the turn, and not sent yet."""
     _asked: list[str] = attrs.field(factory=list, init=False)
-    """Ids of the calls that wait for a yes or a no; the first is the one that is shown."""
+    """Ids of the calls that wait for a yes or a no; a key answers the first."""
     _is_over: bool = attrs.field(default=False, init=False)
     """Whether Ctrl-D was typed during a turn: it is the last one."""
-    _is_leaving: bool = attrs.field(default=False, init=False)
-    """Whether Ctrl-C came while nothing went on."""
 
     async def run(self) -> None:
         """Converse until the input ends, or Ctrl-C comes twice while nothing goes on."""
         async with open_system("chat", log=self.log) as self._system:
-            self._agent = await self._system.start_child(self.spec)
+            agent: AgentRef = await self._system.start_child(self.spec)
             with trio.open_signal_receiver(signal.SIGINT) as signals:
                 self.view.greet(self.spec.model, tuple(tool.name for tool in self.spec.tools))
                 while not self._is_over and (line := await self._next_line(signals)) is not None:
                     if line.strip():
-                        await self._turn(self._agent, line, signals)
+                        await self._turn(agent, line, signals)
                 self.view.end()
 
     async def _next_line(self, signals: AsyncIterator[int]) -> str | None:
         """Wait for what is said next; None if nothing will be."""
-        self._is_leaving = False
         self.view.prompt()
         line: str | None = None
         async with trio.open_nursery() as nursery:
@@ -90,33 +86,32 @@ class Chat:
                 nursery.cancel_scope.cancel()
 
             async def leave() -> None:
-                async for _ in signals:
-                    if self._is_leaving:
-                        nursery.cancel_scope.cancel()
-                    self._is_leaving = True
-                    self.view.note("(Ctrl-C once more, or Ctrl-D, leaves)")
-                    self.view.prompt()
+                await anext(signals)
+                self.view.note("(Ctrl-C once more, or Ctrl-D, leaves)")
+                self.view.prompt()
+                await anext(signals)
+                nursery.cancel_scope.cancel()
 
             nursery.start_soon(read)
             nursery.start_soon(leave)
         return line
 
     async def _turn(self, agent: AgentRef, line: str, signals: AsyncIterator[int]) -> None:
-        """Have one prompt answered, while keys and Ctrl-C are heard."""
-        self.has_failed = False
-        try:
-            with self.terminal.keys():
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._hear_signals, agent, signals)
-                    if self.terminal.is_interactive:
-                        nursery.start_soon(self._hear_keys, agent)
+        """Have one prompt answered, while keys and Ctrl-C are heard. What ends the turn is told, and ends nothing else."""
+        with self.terminal.keys():
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._hear_signals, agent, signals)
+                if self.terminal.is_interactive:
+                    nursery.start_soon(self._hear_keys, agent)
+                try:
                     answer = await self._read(agent, line)
-                    nursery.cancel_scope.cancel()
-            self.has_failed = answer.error is not None
-            self.view.answered(answer)
-        except TinyAgentError as error:
-            self.has_failed = True
-            self.view.failed(error)
+                except TinyAgentError as error:
+                    self.has_failed = True
+                    self.view.failed(error)
+                else:
+                    self.has_failed = answer.error is not None
+                    self.view.answered(answer)
+                nursery.cancel_scope.cancel()
         self._asked.clear()
         if self._typed:
             self.view.note(f"not sent: {bytes(self._typed).decode('utf-8', 'replace')}")
@@ -175,7 +170,7 @@ class Chat:
             self.view.ask(event)
 
     def _answer(self, key: bytes) -> None:
-        """Take a yes or a no to the call that is shown; other keys are none."""
+        """Take a yes or a no to the call that has waited longest; other keys are none."""
         assert self._system is not None, "a run goes on"
         if key.lower() not in (b"y", b"n"):
             return
