@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinyagent_actors import CancelCause, Exit, RestartIntensityExceededError, SpecError
+from tinyagent_actors._errors import RestartPolicy
 from tinyagent_actors.actors import RestartType
 from tinyagent_actors.supervision import RestartWindow, is_restarted
-from tinyagent_actors.supervision._decisions import check_intensity
+from tinyagent_actors.supervision._decisions import check_intensity, is_counted
 
 NORMAL = Exit("normal")
 CRASH = Exit("error", ValueError())
@@ -22,6 +23,15 @@ STOPPED = Exit("shutdown", cause=CancelCause("/a", "a test", "stop"))
 GAVE_UP = Exit("shutdown", RestartIntensityExceededError("/a", 1, 1.0))
 FATAL = Exit("error", KeyboardInterrupt())
 DEEP_FATAL = Exit("error", BaseExceptionGroup("two", [ValueError(), BaseExceptionGroup("one", [SystemExit(1)])]))
+
+
+@pytest.mark.parametrize(
+    ("policy", "started", "counts"),
+    [("default", True, True), ("default", False, True), ("backoff", True, False), ("backoff", False, True)],
+)
+def test_what_counts_toward_the_intensity(policy: RestartPolicy, started: bool, counts: bool) -> None:  # noqa: FBT001
+    """S22: each failed start, whatever it failed of; an end that asks for a back-off only then."""
+    assert is_counted(Exit("error", ValueError(), started=started), policy) is counts
 
 
 @pytest.mark.parametrize(

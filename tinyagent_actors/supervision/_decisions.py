@@ -36,13 +36,13 @@ def is_restarted(restart: RestartType, exit: Exit, policy: RestartPolicy) -> boo
 def is_counted(exit: Exit, policy: RestartPolicy) -> bool:  # noqa: A002  # the field term
     """Whether a restart after this exit counts toward the restart intensity (S63).
 
-    Not if its error asks for a back-off: what failed because of others (a provider that is down) says nothing of the child, may
-    befall all children at once, and is bounded by the back-off.
+    Not if it ran, and its error asks for a back-off: what failed because of others (a provider that is down) says nothing of the
+    child, may befall all children at once, and is bounded by the back-off. A start that fails counts, whatever it failed of (S22).
 
     Not if a message that is delivered again was in hand: the crash at its first delivery was counted, and what follows has a
     bound of its own (`redeliver`), so one poison message costs one restart of the intensity, however often it is tried.
     """
-    return exit.deliveries == 1 and policy != "backoff"
+    return exit.deliveries == 1 and (policy != "backoff" or not exit.started)
 
 
 def restarts_groups(strategy: Strategy) -> bool:
