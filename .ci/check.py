@@ -41,6 +41,7 @@ def lint_steps() -> list[tuple[str, list[str], int]]:
         ("pyright", python("pyright", *FACE), 600),
         ("import-linter", [str(Path(PYTHON).parent / "lint-imports"), "--no-cache"], 300),
         ("codespell", python("codespell_lib"), 120),
+        ("mutants fit", [PYTHON, ".ci/mutants.py", "--check"], 60),
     ]
     if NATIVE:
         stub = python("mypy.stubtest", "tinyagent_actors._alchemy._lib")

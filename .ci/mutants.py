@@ -248,12 +248,16 @@ def main() -> int:
     parser.add_argument("--sample", type=int, help="only so many, chosen by a seed")
     parser.add_argument("--seed", type=int, help="which sample")
     parser.add_argument("--list", action="store_true", help="only check the entries, and name them")
+    parser.add_argument("--check", action="store_true", help="only check the entries, and count them")
     parser.add_argument("--seconds", type=float, default=20.0, help="how long one mutant may take")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     try:
         mutants = choose(read_mutants(), options)
         check(mutants)
+        if options.check:
+            print(f"{len(mutants)} mutants can be applied")
+            return 0
         if options.list:
             return list_all(mutants)
         verdicts = run_all(mutants, options.seconds)
