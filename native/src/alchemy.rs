@@ -9,9 +9,8 @@ use tinyagent_core::alchemy::hub::Hub as CoreHub;
 use tinyagent_core::alchemy::{Ask, Completions as CoreCompletions};
 use tinyagent_core::hub::Cost;
 
-use crate::convert::to_list;
 use crate::error::Failure;
-use crate::hub::{Entry, seconds};
+use crate::hub::{Entry, seconds, to_entries};
 
 /// How long a blocked call stays out of Python, so that Ctrl-C is heard.
 const GLANCE: Duration = Duration::from_millis(100);
@@ -40,14 +39,13 @@ impl AlchemyHub {
     /// Wait until anything is ready; an empty list after `timeout` seconds, None once the hub is closed.
     fn next_batch<'py>(&self, py: Python<'py>, timeout: f64) -> PyResult<Option<Vec<Entry<'py>>>> {
         let batch = py.detach(|| self.inner.next_batch(seconds(timeout)));
-        let Some(batch) = batch.map_err(Failure::from)? else {
-            return Ok(None);
-        };
-        let entries = batch.into_iter().map(|entry| {
-            let items = to_list(py, entry.items)?;
-            Ok((entry.stream, items, entry.cost.events, entry.cost.bytes))
-        });
-        entries.collect::<PyResult<Vec<_>>>().map(Some)
+        to_entries(py, batch.map_err(Failure::from)?)
+    }
+
+    /// None: only threads can wait.
+    #[allow(clippy::unused_self, reason = "the face of `Hub`")]
+    fn fileno(&self) -> Option<i32> {
+        None
     }
 
     /// Give credit back.

@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyList;
 use tinyagent_core::DecoderOptions;
 use tinyagent_core::dialect::decoder_for;
-use tinyagent_core::hub::{Cost, Hub as CoreHub, StreamRequest};
+use tinyagent_core::hub::{Batch, Cost, Hub as CoreHub, StreamRequest};
 use tinyagent_core::transport::{Request, Route};
 
 use crate::convert::to_list;
@@ -72,14 +72,18 @@ impl Hub {
     /// Wait until anything is ready; an empty list after `timeout` seconds, None once the hub is closed.
     fn next_batch<'py>(&self, py: Python<'py>, timeout: f64) -> PyResult<Option<Vec<Entry<'py>>>> {
         let batch = py.detach(|| self.inner.next_batch(seconds(timeout)));
-        let Some(batch) = batch.map_err(Failure::from)? else {
-            return Ok(None);
-        };
-        let entries = batch.into_iter().map(|entry| {
-            let items = to_list(py, entry.items)?;
-            Ok((entry.stream, items, entry.cost.events, entry.cost.bytes))
-        });
-        entries.collect::<PyResult<Vec<_>>>().map(Some)
+        to_entries(py, batch.map_err(Failure::from)?)
+    }
+
+    /// What an event loop polls to hear of a batch; None where only threads can wait.
+    fn fileno(&self) -> Option<i32> {
+        self.inner.descriptor()
+    }
+
+    /// Take what is ready, and have the descriptor become readable for what comes next; None once the hub is closed.
+    fn poll_batch<'py>(&self, py: Python<'py>) -> PyResult<Option<Vec<Entry<'py>>>> {
+        let batch = self.inner.poll_batch();
+        to_entries(py, batch.map_err(Failure::from)?)
     }
 
     /// Give credit back.
@@ -119,6 +123,17 @@ impl Hub {
     fn close(&self) -> PyResult<()> {
         Ok(self.inner.close().map_err(Failure::from)?)
     }
+}
+
+pub(crate) fn to_entries(py: Python<'_>, batch: Option<Vec<Batch>>) -> PyResult<Option<Vec<Entry<'_>>>> {
+    let Some(batch) = batch else {
+        return Ok(None);
+    };
+    let entries = batch.into_iter().map(|entry| {
+        let items = to_list(py, entry.items)?;
+        Ok((entry.stream, items, entry.cost.events, entry.cost.bytes))
+    });
+    entries.collect::<PyResult<Vec<_>>>().map(Some)
 }
 
 /// A time that Python gives; one that no clock can hold is for ever.

@@ -34,6 +34,9 @@ class AlchemyHub:
     def next_batch(self, timeout: float) -> list[tuple[int, list[_Item], int, int]] | None:
         """As `Hub.next_batch`."""
 
+    def fileno(self) -> None:
+        """There is none: only threads can wait."""
+
     def release(self, stream: int, events: int, size: int) -> None:
         """As `Hub.release`."""
 
@@ -142,6 +145,16 @@ class Hub:
         Returns:
             An entry for each stream that has anything: its number, its items, and what they cost in events and in bytes.
             None once the hub is closed.
+        """
+
+    def fileno(self) -> int | None:
+        """What an event loop polls to hear of a batch, as long as the hub lives; None where only threads can wait (not on Linux)."""
+
+    def poll_batch(self) -> list[tuple[int, list[_Item], int, int]] | None:
+        """Take what is ready, and have `fileno` become readable for what comes next; never waits.
+
+        Returns:
+            As `next_batch`; empty after a false alarm. None once the hub is closed.
         """
 
     def request_age(self, stream: int) -> float | None:

@@ -11,6 +11,11 @@
 //! **Big batches under load, no waiting when idle.** A call costs the reader a thread hop, a hundred times what an item
 //! costs. So a call that follows hard upon another one waits [`LINGER`] for more; the first after a pause does not.
 //!
+//! **Two ways to wait.** [`Hub::next_batch`] parks a thread. On Linux an event loop can wait by itself: it polls
+//! [`Hub::descriptor`] and calls [`Hub::poll_batch`], which never waits; the bell ([`crate::bell`]) does the lingering. That saves the
+//! hop, and with it one of three wake-ups between the socket and the reader. A bell rings once for a batch, whatever comes
+//! meanwhile; taking the batch sets it for the next one.
+//!
 //! **Ends.** Closing a stream early aborts its task, which drops the response and with it the connection. After a proper
 //! end the task reads the rest of the body, so that the connection can serve again; the last item does not wait for
 //! that. A panic inside a task becomes the last item of its stream and touches no other. Closing the hub aborts all.
@@ -30,6 +35,8 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
+#[cfg(target_os = "linux")]
+use crate::bell::Bell;
 use crate::dialect::Decode;
 use crate::item::Item;
 pub use crate::queue::Cost;
@@ -121,7 +128,7 @@ impl Hub {
         Ok(Self {
             runtime: Some(runtime),
             pool: Pool::default(),
-            shared: Arc::default(),
+            shared: Arc::new(Shared::new()?),
             requests: AtomicUsize::new(0),
             process: std::process::id(),
         })
@@ -180,7 +187,7 @@ impl Hub {
             (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
             state.is_awaited = false;
         }
-        if !state.ready.is_empty() && state.last_batch.is_some_and(|last| last.elapsed() < RECENTLY) {
+        if !state.ready.is_empty() && state.follows_hard() {
             drop(state);
             std::thread::sleep(LINGER);
             state = self.state()?;
@@ -190,6 +197,34 @@ impl Hub {
         }
         state.last_batch = Some(Instant::now());
         Ok(Some(state.take_ready()))
+    }
+
+    /// What an event loop polls to hear of a batch, while the hub lives; none where only threads can wait.
+    #[must_use]
+    pub fn descriptor(&self) -> Option<i32> {
+        #[cfg(target_os = "linux")]
+        return Some(self.shared.bell.descriptor());
+        #[cfg(not(target_os = "linux"))]
+        None
+    }
+
+    /// Take what is ready, and have the bell rung for what comes next; `None` once the hub is closed. Never waits.
+    ///
+    /// # Errors
+    ///
+    /// [`HubError::Forked`].
+    pub fn poll_batch(&self) -> Result<Option<Vec<Batch>>, HubError> {
+        let mut state = self.state()?;
+        if state.is_closed {
+            return Ok(None);
+        }
+        self.shared.silence();
+        state.is_rung = false;
+        let batch = state.take_ready();
+        if !batch.is_empty() {
+            state.last_batch = Some(Instant::now());
+        }
+        Ok(Some(batch))
     }
 
     /// Give credit back.
@@ -269,6 +304,7 @@ impl Hub {
         }
         self.pool.close();
         self.shared.wake.notify_all();
+        self.shared.ring(Duration::ZERO);
         Ok(())
     }
 
@@ -296,12 +332,15 @@ impl Drop for Hub {
 }
 
 /// What the tasks and the reader share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Shared {
     /// Held for moments, never across an await.
     state: Mutex<State>,
     /// Told when something is ready and somebody waits, and when the hub is closed.
     wake: Condvar,
+    /// Rung when something is ready, and when the hub is closed.
+    #[cfg(target_os = "linux")]
+    bell: Bell,
 }
 
 #[derive(Debug, Default)]
@@ -313,6 +352,8 @@ struct State {
     last_batch: Option<Instant>,
     /// Whether a thread is parked in `next_batch`.
     is_awaited: bool,
+    /// Whether the bell was rung since the last `poll_batch`.
+    is_rung: bool,
     is_closed: bool,
 }
 
@@ -337,6 +378,31 @@ pub(crate) struct Signals {
 }
 
 impl Shared {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            state: Mutex::default(),
+            wake: Condvar::new(),
+            #[cfg(target_os = "linux")]
+            bell: Bell::new()?,
+        })
+    }
+
+    #[cfg(target_os = "linux")]
+    fn ring(&self, after: Duration) {
+        self.bell.ring(after);
+    }
+
+    #[cfg(target_os = "linux")]
+    fn silence(&self) {
+        self.bell.silence();
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn ring(&self, _after: Duration) {}
+
+    #[cfg(not(target_os = "linux"))]
+    fn silence(&self) {}
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic under the lock leaves nothing half done: its sections only move values.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -354,6 +420,9 @@ impl Shared {
             if state.is_awaited {
                 self.wake.notify_one();
             }
+            if !std::mem::replace(&mut state.is_rung, true) {
+                self.ring(if state.follows_hard() { LINGER } else { Duration::ZERO });
+            }
         }
     }
 
@@ -365,6 +434,11 @@ impl Shared {
 }
 
 impl State {
+    /// Whether a batch was taken a moment ago.
+    fn follows_hard(&self) -> bool {
+        self.last_batch.is_some_and(|last| last.elapsed() < RECENTLY)
+    }
+
     fn take_ready(&mut self) -> Vec<Batch> {
         let mut batches = Vec::with_capacity(self.ready.len());
         for stream in std::mem::take(&mut self.ready) {

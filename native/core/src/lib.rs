@@ -18,6 +18,8 @@ pub mod sse;
 pub mod text;
 pub mod transport;
 
+#[cfg(target_os = "linux")]
+mod bell;
 mod connect;
 mod failure;
 mod queue;

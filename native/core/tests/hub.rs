@@ -364,3 +364,93 @@ fn a_batch_that_nothing_comes_for_is_empty() {
             .is_some_and(|batch| batch.is_empty())
     );
 }
+
+#[cfg(target_os = "linux")]
+mod polled {
+    use std::os::fd::BorrowedFd;
+
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+    use super::*;
+
+    /// Wait until the descriptor of a hub is readable; false if it is not after so long.
+    #[allow(unsafe_code, reason = "the hub owns the descriptor, and lives")]
+    fn is_rung(hub: &Hub, within: Duration) -> bool {
+        // SAFETY: `hub` is borrowed for the whole call.
+        let bell = unsafe { BorrowedFd::borrow_raw(hub.descriptor().unwrap()) };
+        let limit = Timespec {
+            tv_sec: within.as_secs().try_into().unwrap(),
+            tv_nsec: within.subsec_nanos().into(),
+        };
+        poll(&mut [PollFd::new(&bell, PollFlags::IN)], Some(&limit)).unwrap() > 0
+    }
+
+    #[test]
+    fn an_event_loop_reads_a_stream_without_waiting_in_the_hub() {
+        let url = serve(|mut stream| {
+            while read_request(&mut stream) {
+                let words: String = (0..500).map(|_| delta("content", "word ")).collect();
+                stream
+                    .write_all((HEAD.to_owned() + &words + &done()).as_bytes())
+                    .unwrap();
+            }
+        });
+        let hub = Hub::new().unwrap();
+        let stream = open(&hub, &url);
+        let mut items = Vec::new();
+        while !matches!(items.last(), Some(Item::End)) {
+            assert!(is_rung(&hub, LATE), "{items:?}");
+            for batch in hub.poll_batch().unwrap().unwrap() {
+                hub.release(stream, batch.cost).unwrap();
+                items.extend(batch.items);
+            }
+        }
+
+        let text: String = items
+            .iter()
+            .filter_map(|item| match item {
+                Item::Text(text) => Some(text.as_str()),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(text, "word ".repeat(500));
+        assert!(!is_rung(&hub, Duration::ZERO));
+    }
+
+    #[test]
+    fn a_batch_rings_once_and_is_silent_when_it_was_taken() {
+        let url = serve(|mut stream| {
+            read_request(&mut stream);
+            stream
+                .write_all((HEAD.to_owned() + &delta("content", "a")).as_bytes())
+                .unwrap();
+            let _ = stream.read(&mut [0]);
+        });
+        let hub = Hub::new().unwrap();
+        open(&hub, &url);
+        let mut taken = 0;
+        while taken < 2 {
+            assert!(is_rung(&hub, LATE));
+            taken += hub
+                .poll_batch()
+                .unwrap()
+                .unwrap()
+                .iter()
+                .map(|batch| batch.items.len())
+                .sum::<usize>();
+        }
+
+        assert!(hub.poll_batch().unwrap().is_some_and(|batch| batch.is_empty()));
+        assert!(!is_rung(&hub, Duration::ZERO));
+    }
+
+    #[test]
+    fn closing_rings() {
+        let hub = Hub::new().unwrap();
+        assert!(!is_rung(&hub, Duration::ZERO));
+        hub.close().unwrap();
+
+        assert!(is_rung(&hub, LATE));
+        assert!(hub.poll_batch().unwrap().is_none());
+    }
+}
