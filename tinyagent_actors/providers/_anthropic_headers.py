@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tinyagent_actors.messages import Context, Model
-from tinyagent_actors.providers._anthropic_request import DEFAULT_MAX_TOKENS, is_on, level_of
-from tinyagent_actors.providers._anthropic_rules import rules_of
+from tinyagent_actors.providers._anthropic_request import is_on, level_of, limit_of, rules_of
 from tinyagent_actors.providers._endpoint import Endpoint
 from tinyagent_actors.providers._options import StreamOptions
 
@@ -20,8 +19,7 @@ def add_headers(model: Model, context: Context, options: StreamOptions, endpoint
     """Give the endpoint with the dialect's headers. What the user says of the version wins; betas are added to the user's."""
     headers = dict(endpoint.headers)
     headers.setdefault("anthropic-version", _VERSION)
-    rules = rules_of(model)
-    limit = options.max_tokens or model.max_tokens or DEFAULT_MAX_TOKENS
+    rules, limit = rules_of(model, options, endpoint), limit_of(model, options, endpoint)
     if context.tools and rules.interleaves_by_beta and is_on(rules.thinking(level_of(model, options), limit)):
         named = [name.strip() for name in headers.get(_BETA, "").split(",") if name.strip()]
         headers[_BETA] = ",".join(dict.fromkeys([*named, _INTERLEAVED]))

@@ -31,7 +31,7 @@ from tinyagent_actors.messages import (
     ToolResultMessage,
     UserMessage,
 )
-from tinyagent_actors.providers._anthropic_rules import AnthropicRules, rules_of
+from tinyagent_actors.providers._anthropic_rules import AnthropicRules
 from tinyagent_actors.providers._cache_marks import Blocks, add_marks, limit_marks
 from tinyagent_actors.providers._call_ledger import NO_RESULT, CallLedger
 from tinyagent_actors.providers._endpoint import Endpoint
@@ -59,9 +59,7 @@ def build_request(
     with_stream_options: bool = False,  # noqa: ARG001  # there are none
 ) -> bytes:
     """Give the JSON body of a request; see `build_request` of the other dialects."""
-    rules = rules_of(model)
-    known = (options.models or load_models()).facts(model, endpoint.url).max_tokens
-    limit = options.max_tokens or known or DEFAULT_MAX_TOKENS
+    rules, limit = rules_of(model, options, endpoint), limit_of(model, options, endpoint)
     conversation = _Conversation(model, rules)
     for message in context.messages:
         conversation.add(message)
@@ -72,12 +70,23 @@ def build_request(
     system: Blocks = [{"type": "text", "text": context.system_prompt}] if context.system_prompt.strip() else []
     _mark(system, turns, is_enabled=options.enable_prompt_caching)
     body: dict[str, Any] = {"model": model.id, "max_tokens": limit, "stream": True, **thinking}
-    if options.temperature is not None and rules.takes_temperature and not is_on(thinking):
+    if options.temperature is not None and not rules.refuses_sampling and not is_on(thinking):
         body["temperature"] = min(options.temperature, 1.0)
     body.update(_tools(context.tools, turns))
     if system:
         body["system"] = system if "cache_control" in system[-1] else system[-1]["text"]
     return to_json(body | dict(options.extra_body or {}) | {"messages": turns})
+
+
+def rules_of(model: Model, options: StreamOptions, endpoint: Endpoint) -> AnthropicRules:
+    """Give how the model wants to be asked, by what is known of models."""
+    return (options.models or load_models()).read(AnthropicRules, model, endpoint.url)
+
+
+def limit_of(model: Model, options: StreamOptions, endpoint: Endpoint) -> int:
+    """Give the limit of the answer in tokens."""
+    known = (options.models or load_models()).facts(model, endpoint.url).max_tokens
+    return options.max_tokens or known or DEFAULT_MAX_TOKENS
 
 
 def level_of(model: Model, options: StreamOptions) -> ThinkingLevel | None:

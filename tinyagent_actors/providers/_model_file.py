@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias, get_args
 import attrs
 
 from tinyagent_actors._errors import ValueShapeError
+from tinyagent_actors.providers._anthropic_rules import ThinkingControl
 from tinyagent_actors.providers._model_facts import Kind
 from tinyagent_actors.providers._price import Price
 from tinyagent_actors.providers._provider_rules import EFFORTS, Replay, ThinkingStyle
@@ -163,6 +164,12 @@ _SETTINGS: Final[dict[str, Callable[[object], Any]]] = {
     "streams_calls": _flag,
     "keeps_thinking": _flag,
     "has_efforts": _flag,
+    "thinking_control": _one_of(*get_args(ThinkingControl)),
+    "highest_effort": _one_of(*EFFORTS),
+    "takes_prefill": _flag,
+    "interleaves_by_beta": _flag,
+    "refuses_sampling": _flag,
+    "summarizes_thinking": _flag,
 }
 _RULE: Final = {"name": _text, "hosts": _lower, "providers": _lower, "models": _pattern, **_SETTINGS}
 _ROW: Final = {
