@@ -16,7 +16,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path("tinyagent_actors/providers/models.toml")
 PAGE = Path("docs/reference/models.md")
-PRICES = ("input", "output", "cache_read", "cache_write")
+PRICES = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
 NO_SETTINGS = {"name", "hosts", "providers", "models"}
 
 _HEAD = f"""\
@@ -26,11 +26,11 @@ What is known of models. Made by `make models` from [`{DATA.name}`](../../{DATA}
 [choose a model](../how-to/choose-a-model.md).
 
 Prices are USD per million tokens: fresh prompt, answer (reasoning included), prompt read from the cache, prompt written to
-it. An empty place is unknown, and so is then the cost of a call that needs it.
+it, and written to be kept for an hour. An empty place is unknown, and so is then the cost of a call that needs it.
 """
 _TABLE = """
-| model | window | answer | thinks | sees | input | output | cache read | cache write | source, date |
-|---|--:|--:|---|---|--:|--:|--:|--:|---|
+| model | window | answer | thinks | sees | input | output | cache read | cache write | for 1 h | source, date |
+|---|--:|--:|---|---|--:|--:|--:|--:|--:|---|
 """
 _RULES = """
 ## Rules

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.providers.conftest import CONTEXT
-from tinyagent_actors.messages import Cost, Model, Usage
+from tinyagent_actors.messages import Context, Cost, Model, TextContent, Usage, UserMessage
 from tinyagent_actors.providers import (
     OpenRouterModel,
     Price,
@@ -195,3 +195,42 @@ async def test_stream_functions_compute_it_too() -> None:
 
     assert message.usage is not None
     assert message.usage.cost == Cost(input=2.0, total=2.0)
+
+
+FIVE_MINUTES, HOUR = {"type": "ephemeral"}, {"type": "ephemeral", "ttl": "1h"}
+MADE = Decimal("6.25") * 1000 / 10**6
+"""What it costs to write 1,000 tokens for five minutes."""
+
+
+@pytest.mark.parametrize(
+    ("marks", "is_enabled", "written"),
+    [
+        ([None], False, MADE),
+        ([FIVE_MINUTES], True, MADE),
+        ([HOUR], False, Decimal("0.01")),
+        ([HOUR, None, HOUR], False, Decimal("0.01")),
+        ([HOUR], True, None),
+        ([HOUR, FIVE_MINUTES], False, None),
+    ],
+)
+async def test_what_is_kept_for_an_hour_has_its_price(
+    engine: str, marks: list[dict[str, str] | None], *, is_enabled: bool, written: Decimal | None
+) -> None:
+    """M04: by the marks of the request; with several lifetimes nobody knows how much was written for which."""
+    usage = {"input_tokens": 0, "output_tokens": 0, "cache_creation_input_tokens": 1000}
+    events = (
+        {"type": "message_start", "message": {"usage": usage}},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 0}},
+        {"type": "message_stop"},
+    )
+    said = UserMessage([TextContent("word", cache_control=mark) for mark in marks])
+    options = StreamOptions(engine=engine, api_key="k", enable_prompt_caching=is_enabled)
+    async with open_endpoint([Reply.events(*events)]) as endpoint:
+        model = Model("claude-opus-4-6", "anthropic", "anthropic-messages", base_url=endpoint.url)
+        with trio.fail_after(30):
+            async with open_stream(model, Context("", (said,)), options) as stream:
+                told = (await stream.result()).usage
+
+    assert told is not None
+    assert told.cache_write == 1000
+    assert (told.cost and told.cost.cache_write) == (written and float(written))

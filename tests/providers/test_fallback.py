@@ -18,13 +18,16 @@ from tinyagent_actors import (
     ModelCallRetriedEvent,
     SpecError,
     open_system,
+    tool,
 )
 from tinyagent_actors._errors import ValueShapeError
 from tinyagent_actors.actors import current_runtime
 from tinyagent_actors.events import structure, unstructure
 from tinyagent_actors.messages import AssistantMessage, Model, to_model
 from tinyagent_actors.providers import StreamOptions, open_stream
-from tinyagent_actors.testing import Cut, Delivery, Endpoint, Reply, Stall, open_endpoint
+from tinyagent_actors.testing import CallSpec, Cut, Delivery, Endpoint, Reply, Stall, open_endpoint
+from tinyagent_actors.testing._wire import OpenAIChat
+from tinyagent_actors.testing._wire_anthropic import AnthropicMessages
 
 SOON = {"retry-after-ms": "20"}
 
@@ -163,6 +166,45 @@ async def test_an_agent_with_a_chain(engine: str) -> None:
             assert await script.prompt_text("Go.") == "ok"
             (event,) = [event for event in heard if isinstance(event, ModelCallFellBackEvent)]
             assert (event.run, event.turn) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "dialects", [("openai-completions", "anthropic-messages"), ("anthropic-messages", "openai-completions")]
+)
+async def test_the_next_model_may_speak_another_dialect(engine: str, dialects: tuple[str, str]) -> None:
+    """A provider fails in the middle of a run: the other one is asked in its own words, with the call and its result."""
+
+    @tool
+    async def look(place: str) -> str:
+        """Look.
+
+        Args:
+            place: Where.
+        """
+        return f"nothing in {place}"
+
+    call = Reply(tool_calls=[CallSpec("look", {"place": "the attic"})])
+    async with (
+        open_endpoint([call, Reply(status=529, body=b"{}")]) as first,
+        open_endpoint([Reply(text="ok")]) as second,
+    ):
+        models = [
+            Model(f"m{number}", provider="custom", base_url=url, api=api)
+            for number, (url, api) in enumerate(zip((first.url, second.url), dialects, strict=True))
+        ]
+        options = StreamOptions(engine=engine)
+        async with open_system() as system:
+            agent = await system.start_child(AgentSpec("agent", model=models, tools=[look], options=options, retries=0))
+            answer = await agent.ask("Go.")
+        (asked,) = second.requests
+
+    wire = AnthropicMessages() if dialects[1] == "anthropic-messages" else OpenAIChat()
+    messages = wire.parse(asked).messages
+    assert (answer.text, answer.error) == ("ok", None)
+    assert wire.owns(asked.target)
+    assert [message["role"] for message in messages] == ["user", "assistant", "tool"]
+    assert messages[1]["tool_calls"][0]["id"] == messages[2]["tool_call_id"]
+    assert "the attic" in str(messages[2]["content"])
 
 
 async def test_a_partial_answer_says_who_gave_it(engine: str) -> None:

@@ -10,13 +10,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
+from tinyagent_actors.messages import Context, CustomMessage, ImageContent, TextContent
+
 MOST_MARKS: Final = 4
 """How many a request may hold."""
 
 _MARK: Final = {"type": "ephemeral"}
 _MEMBER: Final = "cache_control"
+_USUAL: Final = "5m"
 
 Blocks: TypeAlias = list[dict[str, Any]]
+
+
+def lifetimes_of(context: Context, *, is_enabled: bool) -> frozenset[str]:
+    """Give the lifetimes that the marks of a request ask for.
+
+    Args:
+        context: With the marks of its author.
+        is_enabled: Whether ours are added, which say nothing of a lifetime.
+    """
+    told = (message for message in context.messages if not isinstance(message, CustomMessage))
+    blocks = (block for message in told for block in message.content)
+    marks = (block.cache_control for block in blocks if isinstance(block, TextContent | ImageContent))
+    own = frozenset(str(mark.get("ttl", _USUAL)) for mark in marks if mark)
+    return own | {_USUAL} if is_enabled else own
 
 
 def add_marks(places: Sequence[Blocks]) -> None:

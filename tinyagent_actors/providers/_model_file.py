@@ -23,7 +23,7 @@ Settings: TypeAlias = Mapping[str, Any]
 
 _HIGHEST_PRICE: Final = 1_000_000
 """USD per million tokens."""
-_PRICES: Final = ("input", "output", "cache_read", "cache_write")
+_PRICES: Final = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
 
 
 class _WrongError(Exception):

@@ -15,6 +15,7 @@ from tinyagent_actors.events import Event
 from tinyagent_actors.messages import Context, Model, to_model
 from tinyagent_actors.providers._assembler import Assembler
 from tinyagent_actors.providers._attempts import Attempt, Attempts, Publish, Target, max_wait
+from tinyagent_actors.providers._cache_marks import lifetimes_of
 from tinyagent_actors.providers._clock import StreamClock
 from tinyagent_actors.providers._dialect import Dialect
 from tinyagent_actors.providers._dialects import dialect_of
@@ -209,6 +210,8 @@ class _Asking:
 
     def _assembler(self) -> Assembler:
         price = self.table.facts(self.model, self.endpoint.url).price
+        if price is not None and price.cache_write is not None:
+            price = price.for_lifetimes(lifetimes_of(self.context, is_enabled=self.options.enable_prompt_caching))
         rules = self.table.rules(self.model, self.endpoint.url)
         return Assembler(self.model, price=price, rest_is_reasoning=rules.rest_is_reasoning)
 
