@@ -40,6 +40,7 @@ from tinyagent_actors import (
 from tinyagent_actors.agents._repair import repaired
 from tinyagent_actors.agents._transcript import calls_of
 from tinyagent_actors.messages import Message
+from tinyagent_actors.supervision._restarts import FAILED_BY_OTHERS
 from tinyagent_actors.testing import Cut, Endpoint, Reply, open_endpoint
 
 SOON = Backoff(min_seconds=0.05, max_seconds=0.1)
@@ -229,7 +230,7 @@ async def test_failures_of_others_do_not_use_up_the_intensity(autojump_clock: ob
         await trio.sleep(60)
         assert team.living is not None
         is_down = False
-        await trio.sleep(60)
+        await trio.sleep(FAILED_BY_OTHERS.max_seconds * (1 + FAILED_BY_OTHERS.jitter) + 1)
 
         assert system.spending("t").output == 10 * 5
 

@@ -51,7 +51,7 @@ async def test_comments_are_bytes_but_no_progress(ask: Ask) -> None:
     """P72: pings keep `idle` away; `progress` ends a stream of nothing but pings."""
     reply = Reply(chunks=[TEXT, *[PING] * 200, DONE], delivery=Delivery(delay_between=0.05))
 
-    answer = await ask(reply, timeouts=Timeouts(idle=2, progress=0.5))
+    answer = await ask(reply, timeouts=Timeouts(idle=5, progress=2))
 
     assert (answer.kind, answer.text) == ("timeout", "a")
     assert answer.message.error is not None

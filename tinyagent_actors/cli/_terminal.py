@@ -17,6 +17,7 @@ from typing import Final
 import attrs
 import trio
 
+_END: Final = b"\x04"
 _CHUNK: Final = 4096
 _LONGEST_LINE: Final = 1 << 20
 """Bytes; what is longer is cut into lines of that length."""
@@ -41,6 +42,7 @@ class Terminal:
         """Wait for a line, without its end; None at the end of the input. Cancelling it loses nothing."""
         await trio.lowlevel.checkpoint()
         while True:
+            self._take_typed_end()
             end = self._unread.find(b"\n", 0, _LONGEST_LINE)
             if end >= 0 or len(self._unread) >= _LONGEST_LINE or (self._is_over and self._unread):
                 cut = len(self._unread[:_LONGEST_LINE]) if end < 0 else end
@@ -80,6 +82,20 @@ class Terminal:
         finally:
             with suppress(termios.error):  # the terminal may have gone
                 termios.tcsetattr(self.fd, termios.TCSADRAIN, before)
+
+    def _take_typed_end(self) -> None:
+        """Make an end of a Ctrl-D where a line would begin; elsewhere it means nothing.
+
+        The terminal does so by itself, but not with one that was typed as the last key of a turn: that is a byte like others.
+        """
+        place = self._unread.find(_END) if self.is_interactive else -1
+        if place < 0:
+            return
+        if self._unread[:place].endswith(b"\n") or place == 0:
+            self._is_over = True
+            del self._unread[place:]
+        else:
+            del self._unread[place : place + 1]
 
     async def _read_more(self) -> None:
         if not stat.S_ISREG(os.fstat(self.fd).st_mode):  # a file is always readable, and epoll wants none
