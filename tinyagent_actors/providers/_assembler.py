@@ -376,7 +376,7 @@ def _plain(value: Any) -> Any:
 
 
 def _with_cost(usage: Usage | None, price: Price | None) -> Usage | None:
-    if usage is None or usage.cost is not None:
+    if usage is None or usage.cost is not None or price is None:
         return usage
     return attrs.evolve(usage, cost=cost_of(usage, price))
 

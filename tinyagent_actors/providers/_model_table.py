@@ -52,14 +52,15 @@ class ModelTable:
             >>> load_models().facts(Model.parse("anthropic:claude-opus-4-6")).context_window
             200000
         """
-        provider, settings = self._settings(model, url)
-        known = {name: value for name, value in settings.items() if name in _FACTS}
-        for name in ("context_window", "max_tokens"):
-            if getattr(model, name) is not None:
-                known[name] = getattr(model, name)
-        if model.reasoning:
-            known["reasoning"] = True
-        return ModelFacts(provider=provider, id=model.id, **known)
+        facts = _facts(self._layers, model.provider.lower(), model.id, _host_of(url or model.base_url or ""))
+        if model.context_window is None and model.max_tokens is None and not model.reasoning:
+            return facts
+        return attrs.evolve(
+            facts,
+            context_window=facts.context_window if model.context_window is None else model.context_window,
+            max_tokens=facts.max_tokens if model.max_tokens is None else model.max_tokens,
+            reasoning=model.reasoning or facts.reasoning,
+        )
 
     def with_layer(self, layer: Layer) -> ModelTable:
         """Give a table with one more file laid over this one."""
@@ -77,10 +78,7 @@ class ModelTable:
 
     def base_url(self, model: Model) -> str | None:
         """Give where a model is served, if a row or a rule says so."""
-        return self.facts(attrs.evolve(model, base_url=None)).base_url
-
-    def _settings(self, model: Model, url: str | None) -> tuple[str, Settings]:
-        return _settings(self._layers, model.provider.lower(), model.id.lower(), _host_of(url or model.base_url or ""))
+        return _facts(self._layers, model.provider.lower(), model.id, "").base_url
 
 
 @lru_cache(maxsize=16)
@@ -90,6 +88,7 @@ def _row_keys(layers: tuple[Layer, ...]) -> dict[tuple[str, str], tuple[str, str
     return {(provider.lower(), model_id.lower()): (provider, model_id) for provider, model_id in keys}
 
 
+@lru_cache(maxsize=256)
 def _host_of(url: str) -> str:
     try:
         return (urlsplit(url).hostname or "").lower()
@@ -112,6 +111,14 @@ def _settings(layers: tuple[Layer, ...], provider: str, model_id: str, host: str
         if place >= first:
             settings.update(rows[place])
     return provider, settings
+
+
+@lru_cache(maxsize=256)
+def _facts(layers: tuple[Layer, ...], provider: str, model_id: str, host: str) -> ModelFacts:
+    """Give what the files know of a model, whose id is kept as it was written."""
+    provider, settings = _settings(layers, provider, model_id.lower(), host)
+    known = {name: value for name, value in settings.items() if name in _FACTS}
+    return ModelFacts(provider=provider, id=model_id, **known)
 
 
 @lru_cache(maxsize=256)

@@ -172,7 +172,7 @@ async def _resolve(
     endpoint = dialect.add_headers(model, context, options, where)
     route = find_route(endpoint.url, options.transport, os.environ)
     think_tags = options.think_tags if options.think_tags is not None else table.rules(model, endpoint.url).think_tags
-    options = attrs.evolve(options, models=table, think_tags=think_tags)
+    options = options.completed(table, think_tags=think_tags)
     governor = current_governors().governor_of(endpoint)
     return _Asking(engine, dialect, model, context, options, endpoint, route, table, governor).prepared()
 

@@ -86,9 +86,9 @@ def build_body(
         replay: What goes back of a message's thinking; None: as the rules say.
     """
     takes_images = (options.models or load_models()).facts(model, endpoint.url).takes_images
-    context = attrs.evolve(context, messages=with_shown_images(context.messages, takes_images=takes_images))
+    shown = with_shown_images(context.messages, takes_images=takes_images)
     replay = replay or partial(_thinking, rules=rules)
-    messages = _messages(model, context, rules, replay)
+    messages = _messages(model, context, shown, rules, replay)
     if options.enable_prompt_caching and model.provider == "openrouter":
         _mark(messages)
     body: dict[str, Any] = {"model": model.id, "messages": messages, "stream": True}
@@ -123,12 +123,14 @@ def _tool(tool: ToolDefinition) -> dict[str, Any]:
     }
 
 
-def _messages(model: Model, context: Context, rules: ProviderRules, replay: Replay) -> list[dict[str, Any]]:
+def _messages(
+    model: Model, context: Context, shown: Iterable[Message], rules: ProviderRules, replay: Replay
+) -> list[dict[str, Any]]:
     rendered: list[dict[str, Any]] = []
     if context.system_prompt:
         rendered.append({"role": rules.system_role, "content": context.system_prompt})
     conversation = _Conversation(model, rules, replay, frozenset(tool.name for tool in context.tools))
-    for message in context.messages:
+    for message in shown:
         rendered += conversation.render(message)
     rendered += conversation.close()
     return _bridged(rendered) if rules.bridges_results else rendered

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from collections.abc import Awaitable, Callable, Mapping
@@ -206,3 +207,10 @@ class StreamOptions:
     """What is known of models, prices among it. None: ours, with the file that `TINYAGENT_MODELS` names."""
     capture: Capture | None = attrs.field(default=None, converter=to_capture)
     """Where each exchange is kept, byte by byte, without credentials: a path is `Capture(path)`. None: nowhere."""
+
+    def completed(self, models: ModelTable, *, think_tags: bool | None) -> StreamOptions:
+        """Give these options with what was found out for one call, without checking the others a second time."""
+        made = copy.copy(self)
+        object.__setattr__(made, "models", models)
+        object.__setattr__(made, "think_tags", think_tags)
+        return made
