@@ -92,20 +92,17 @@ def tiny_agent_os(base_url: str) -> Callable[[], Awaitable[object]]:
 FRAMEWORKS = {"pydantic-ai": pydantic_ai, "openai-agents": openai_agents, "tiny-agent-os": tiny_agent_os}
 
 
-def cpu_of_others(base_url: str) -> dict[str, float | str]:
-    """Give what a run takes in each of them, seconds of CPU; where one does not run, why."""
+def cpu_of_other(name: str, base_url: str) -> float | str:
+    """Give what a run takes in one of them, seconds of CPU; where it does not run, why."""
     python = _HOME / "bin/python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", str(_HOME)], check=True)
         subprocess.run([str(python), "-m", "pip", "install", "--quiet", *PACKAGES], check=True)
-    taken: dict[str, float | str] = {}
-    for name in FRAMEWORKS:
-        command = [str(python), __file__, name, base_url]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-        last = (done.stdout.strip().splitlines() or [""])[-1]
-        taken[name] = (
-            json.loads(last) if done.returncode == 0 else (done.stderr.strip().splitlines() or ["?"])[-1][:200]
-        )
+    command = [str(python), __file__, name, base_url]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    if done.returncode != 0:
+        return (done.stderr.strip().splitlines() or ["?"])[-1][:200]
+    taken: float = json.loads(done.stdout.strip().splitlines()[-1])
     return taken
 
 

@@ -15,8 +15,10 @@ plain cancel scope of a caller's does not count: whoever sets one has said when 
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from collections.abc import Collection
+from contextlib import AbstractAsyncContextManager
+from contextvars import Token
+from types import TracebackType
 
 import attrs
 import trio
@@ -54,9 +56,8 @@ class RunClocks:
     is_landing: bool = attrs.field(default=False, init=False)
     """Whether this is the last turn: it has no tools."""
 
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Be the run: the block is ended when its time is over.
+    def running(self) -> AbstractAsyncContextManager[None]:
+        """Be the run: the block is ended when its time is over. To be entered at once, in the task that calls.
 
         Raises:
             DeadlineExceededError: A deadline ended the block; it says which. Another error where a clock above means one.
@@ -67,11 +68,9 @@ class RunClocks:
         whole = min(clock.left for clock in run.line())
         if self.limits.soft_landing is not None and whole < math.inf:
             self._margin = (1 - self.limits.soft_landing) * whole
-        async with self._limited(run):
-            yield
+        return _Limited(self, run)
 
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
+    def turn(self) -> AbstractAsyncContextManager[None]:
         """Be the next turn: the block is ended when its time, or the run's, is over. Whether it is the last: see `is_landing`.
 
         Raises:
@@ -79,8 +78,7 @@ class RunClocks:
         """
         assert self._run is not None, "it is running"
         self.is_landing = trio.current_time() >= self._landing_at()
-        async with self._limited(Clock("turn", _seconds(self.limits.turn_seconds), path=self.path, above=(self._run,))):
-            yield
+        return _Limited(self, Clock("turn", _seconds(self.limits.turn_seconds), path=self.path, above=(self._run,)))
 
     def above_calls(self) -> tuple[ClockAbove, ...]:
         """Give what stands above the clocks of this turn's calls."""
@@ -110,33 +108,55 @@ class RunClocks:
             return math.inf
         return min(clock.at for clock in self._run.line()) - self._margin
 
-    @asynccontextmanager
-    async def _limited(self, clock: Clock) -> AsyncIterator[None]:
-        scope = ClockScope(clock)
-        token = current_clock.set(clock)
+    def enter(self, scope: ClockScope) -> None:
+        """Hear of a scope that is about to be entered, further in than the others."""
         self._scopes.append(scope)
-        try:
-            with scope:
-                try:
-                    yield
-                except (
-                    trio.Cancelled
-                ):  # here, because where a scope further out is cancelled too, that one will catch it
-                    self._note_end(scope)
-                    raise
-        finally:
-            self._scopes.remove(scope)
-            current_clock.reset(token)
-        if scope.cancelled_caught:
-            self._note_end(scope)
-            await trio.lowlevel.checkpoint_if_cancelled()  # whoever cancels further out goes first
-            if self.error is not None:
-                raise self.error
 
-    def _note_end(self, scope: ClockScope) -> None:
+    def leave(self, scope: ClockScope) -> None:
+        """Hear of a scope that was left."""
+        self._scopes.remove(scope)
+
+    def note_end(self, scope: ClockScope) -> None:
+        """Hear that the block of a scope was ended: note which deadline it was, if one has passed. The first one counts."""
         over = scope.ended_by
         if over is not None and self.error is None:
             self.error = over.error()
+
+
+@attrs.define(eq=False)
+class _Limited(AbstractAsyncContextManager[None]):
+    """The block of a run or of a turn, which its clock ends. A class, since every turn enters one."""
+
+    _clocks: RunClocks
+    _clock: Clock
+    _scope: ClockScope = attrs.field(init=False)
+    _token: Token[Clock | None] = attrs.field(init=False)
+
+    async def __aenter__(self) -> None:
+        self._scope = ClockScope(self._clock)
+        self._token = current_clock.set(self._clock)
+        self._clocks.enter(self._scope)
+        self._scope.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, raised: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        scope, clocks = self._scope, self._clocks
+        try:
+            if isinstance(raised, trio.Cancelled):
+                clocks.note_end(
+                    scope
+                )  # here, because where a scope further out is cancelled too, that one will catch it
+            is_caught = scope.__exit__(kind, raised, traceback)
+        finally:
+            clocks.leave(scope)
+            current_clock.reset(self._token)
+        if scope.cancelled_caught:
+            clocks.note_end(scope)
+            await trio.lowlevel.checkpoint_if_cancelled()  # whoever cancels further out goes first
+            if clocks.error is not None:
+                raise clocks.error
+        return is_caught
 
 
 def _seconds(limit: float | None) -> float:

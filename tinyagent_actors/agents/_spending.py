@@ -49,6 +49,8 @@ class Spending:
         return self.pico / PICO
 
     def __add__(self, other: Spending) -> Spending:
+        if self is NOTHING:
+            return other
         return Spending(
             self.input + other.input,
             self.output + other.output,

@@ -24,7 +24,7 @@ from tinyagent_actors.providers._engines import Request, choose_engine, open_sou
 from tinyagent_actors.providers._governor import Governor
 from tinyagent_actors.providers._governor_queue import Waiter
 from tinyagent_actors.providers._governors import current_governors
-from tinyagent_actors.providers._model_table import ModelTable, default_models
+from tinyagent_actors.providers._model_table import ModelTable, default_models, load_models
 from tinyagent_actors.providers._options import Engine, StreamOptions
 from tinyagent_actors.providers._route import Route, find_route
 from tinyagent_actors.providers._second_attempt import RefusedMembers, SecondAttempt
@@ -172,7 +172,8 @@ async def _resolve(
     endpoint = dialect.add_headers(model, context, options, where)
     route = find_route(endpoint.url, options.transport, os.environ)
     think_tags = options.think_tags if options.think_tags is not None else table.rules(model, endpoint.url).think_tags
-    options = options.completed(table, think_tags=think_tags)
+    if think_tags != options.think_tags or table is not (options.models or load_models()):
+        options = options.completed(table, think_tags=think_tags)
     governor = current_governors().governor_of(endpoint)
     return _Asking(engine, dialect, model, context, options, endpoint, route, table, governor).prepared()
 
