@@ -1,16 +1,19 @@
-"""Run every check in turn, each with a deadline, and close with what they said.
+"""Run every check, each with a deadline, and close with what they said.
 
-Standard library only. The last lines repeat the closing lines of pytest and cargo, and how many provider tests ran on each
+The checks that run no test go two at a time, those that run tests one after the other: a neighbour would disturb them. Standard
+library only. The last lines repeat the closing lines of pytest and cargo, and how many provider tests ran on each
 engine; any failure makes the exit code 1.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 PYTHON = sys.executable
@@ -19,6 +22,10 @@ _STAMP = Path(".venv/.made/native-features")
 ALCHEMY = _STAMP.read_text().strip() if NATIVE and _STAMP.exists() else ""
 """The Cargo feature with which the engine `alchemy` was built; blank: it was not."""
 CARGO = shutil.which("cargo")
+# Bytecode is kept, whatever the shell says: else each process compiles all that it imports, and pytest every test, each time.
+ENVIRON = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+JOBS = 2
+Step = tuple[str, list[str], int]
 FACE = ["tinyagent_actors/__init__.py", "tests/typing"]
 
 
@@ -32,12 +39,13 @@ def cargo_features() -> list[str]:
     return ["--features", f"tinyagent-native/{ALCHEMY}"] if ALCHEMY else []
 
 
-def lint_steps() -> list[tuple[str, list[str], int]]:
+def lint_steps() -> list[Step]:
     """Give the checks that run no test: name, command, deadline in seconds."""
+    # The longest first; the two that share cargo's lock far from each other.
     steps = [
+        ("mypy", python("mypy"), 600),
         ("ruff check", python("ruff", "check", "--quiet", "."), 120),
         ("ruff format", python("ruff", "format", "--check", "--quiet", "."), 120),
-        ("mypy", python("mypy"), 600),
         ("pyright", python("pyright", *FACE), 600),
         ("import-linter", [str(Path(PYTHON).parent / "lint-imports"), "--no-cache"], 300),
         ("codespell", python("codespell_lib"), 120),
@@ -50,16 +58,14 @@ def lint_steps() -> list[tuple[str, list[str], int]]:
         steps.append(("stubtest", stub, 300))
     if CARGO:
         clippy, strict = [CARGO, "clippy", "--quiet", "--workspace", "--all-targets"], ["--", "-D", "warnings"]
-        steps += [
-            ("rustfmt", [CARGO, "fmt", "--all", "--check"], 120),
-            ("clippy", [*clippy, *strict], 1200),
-        ]
+        steps.insert(0, ("clippy", [*clippy, *strict], 1200))
+        steps.append(("rustfmt", [CARGO, "fmt", "--all", "--check"], 120))
         if ALCHEMY:
             steps.append(("clippy alchemy", [*clippy, *cargo_features(), *strict], 1800))
     return steps
 
 
-def test_steps() -> list[tuple[str, list[str], int]]:
+def test_steps() -> list[Step]:
     """Give the checks that run tests."""
     steps = [
         ("pytest", python("pytest", "-n", "2", "--dist", "worksteal", "-q"), 1800),
@@ -70,24 +76,31 @@ def test_steps() -> list[tuple[str, list[str], int]]:
     return steps
 
 
-def is_missing(name: str) -> bool:
+def is_missing(step: Step) -> bool:
     """Whether rustup's rustfmt or clippy is not there."""
-    tool = {"rustfmt": "cargo-fmt", "clippy": "cargo-clippy", "clippy alchemy": "cargo-clippy"}.get(name)
+    tool = {"rustfmt": "cargo-fmt", "clippy": "cargo-clippy", "clippy alchemy": "cargo-clippy"}.get(step[0])
     return tool is not None and shutil.which(tool) is None
 
 
-def run(name: str, command: list[str], seconds: int) -> tuple[bool, str]:
-    """Run one check, showing its output; whether it passed, and what it said."""
-    print(f"== {name}", flush=True)
+def run(step: Step) -> tuple[bool, str, float]:
+    """Run one check, then show its output; whether it passed, what it said, and its seconds."""
+    name, command, seconds = step
+    began = time.monotonic()
     try:
         done = subprocess.run(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=seconds, check=False
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=seconds,
+            check=False,
+            env=ENVIRON,
         )
     except subprocess.TimeoutExpired as late:
-        print(f"{name}: not done after {seconds} s\n{late.stdout or ''}")
-        return False, ""
-    print(done.stdout, end="", flush=True)
-    return done.returncode == 0, done.stdout
+        print(f"== {name}: not done after {seconds} s\n{late.stdout or ''}", flush=True)
+        return False, "", time.monotonic() - began
+    print(f"== {name}\n{done.stdout}", end="", flush=True)
+    return done.returncode == 0, done.stdout, time.monotonic() - began
 
 
 def closing_lines(said: dict[str, str]) -> list[str]:
@@ -108,18 +121,22 @@ def engines_are_even(said: dict[str, str]) -> bool:
     return not NATIVE or (found is not None and int(found[2]) >= int(found[1]) > 0)
 
 
+def run_all(steps: list[Step], jobs: int) -> list[tuple[Step, tuple[bool, str, float]]]:
+    """Run checks, so many at a time; give what became of each, in their order."""
+    for name, _, _ in filter(is_missing, steps):
+        print(f"== {name}: not installed here, left out")
+    present = [step for step in steps if not is_missing(step)]
+    with ThreadPoolExecutor(jobs) as pool:
+        return list(zip(present, pool.map(run, present), strict=True))
+
+
 def main() -> int:
     """Run the checks."""
-    steps = lint_steps() + ([] if "--lint" in sys.argv else test_steps())
-    said: dict[str, str] = {}
-    summary: list[tuple[str, str, float]] = []
-    for name, command, seconds in steps:
-        if is_missing(name):
-            print(f"== {name}: not installed here, left out")
-            continue
-        began = time.monotonic()
-        passed, said[name] = run(name, command, seconds)
-        summary.append((name, "ok" if passed else "FAILED", time.monotonic() - began))
+    done = run_all(lint_steps(), JOBS)
+    if "--lint" not in sys.argv:
+        done += run_all(test_steps(), 1)
+    said = {name: output for (name, _, _), (_, output, _) in done}
+    summary = [(name, "ok" if passed else "FAILED", seconds) for (name, _, _), (passed, _, seconds) in done]
     print("\n== summary")
     for name, verdict, seconds_taken in summary:
         print(f"{name:<14} {verdict:<7} {seconds_taken:6.1f} s")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import compileall
+import itertools
 import os
 import queue
 import random
@@ -37,6 +38,7 @@ JOBS = 2
 
 _FAILED = 1  # pytest's exit code where tests failed
 _running: set[int] = set()
+_times = itertools.count()
 """Process groups to be killed if this is interrupted."""
 
 
@@ -161,7 +163,8 @@ def try_out(mutant: Mutant, tests: list[Test], folder: Path, seconds: float) -> 
     target = folder / mutant.file
     whole = (ROOT / mutant.file).read_text(encoding="utf-8")
     target.write_text(whole.replace(mutant.find, mutant.replace), encoding="utf-8")
-    os.utime(target, (0, 0))  # so that the bytecode of the whole file is not taken for it
+    # A time of its own, so that the bytecode of the whole file, or of another mutant, is not taken for it.
+    os.utime(target, (0, next(_times)))
     try:
         code, said = run_tests(
             folder, [test.node for test in tests], seconds, "-x", "-p", "no:xdist", "--tb=no", "-rfE"
