@@ -160,7 +160,8 @@ class Account:
             if short.spent is not None or not short.under_way:
                 raise short.run_out(short.spent or "tool_calls")
             await _wait(short, publish)
-        enter((self.run, self.agent), Spending(tool_calls=count))
+        if count:
+            enter((self.run, self.agent), Spending(tool_calls=count))
 
     # Its beginning, and time.
 

@@ -186,6 +186,8 @@ def to_content(value: str | Content | Mapping[str, Any] | Iterable[Content | Map
     Raises:
         ValueShapeError: One of them has no such shape.
     """
+    if type(value) is tuple and all(isinstance(item, _CLASSES) for item in value):
+        return value
     if isinstance(value, str):
         return (TextContent(value),)
     if isinstance(value, _CLASSES):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable
+from math import inf
 from typing import Final, TypeVar, final
 
 import attrs
@@ -228,13 +229,15 @@ class ProviderStream:
         """Wait for something until the nearest deadline; None: it has passed."""
         clock = self._clock
         self._wait_started = started = trio.current_time()
-        with trio.CancelScope(deadline=started + clock.left()) as scope:
-            self._wait = scope
-            try:
+        left = clock.left()
+        try:
+            if self._source is None and left == inf:  # no deadline, and none comes before the request is sent
                 return await wait()
-            finally:
-                self._wait = None
-                clock.waited += trio.current_time() - started
+            with trio.CancelScope(deadline=started + left) as self._wait:
+                return await wait()
+        finally:
+            self._wait = None
+            clock.waited += trio.current_time() - started
         return None
 
     def _note(self, items: list[Item]) -> None:
