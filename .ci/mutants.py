@@ -38,8 +38,9 @@ JOBS = 2
 
 _FAILED = 1  # pytest's exit code where tests failed
 _running: set[int] = set()
-_times = itertools.count()
 """Process groups to be killed if this is interrupted."""
+_times = itertools.count()
+"""Modification times that no bytecode was made for."""
 
 
 class Mutant(NamedTuple):
