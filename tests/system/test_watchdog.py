@@ -140,10 +140,32 @@ async def test_steps_that_are_short_are_not_told() -> None:
     watchdog, events = make(Runtime("test"))
     watchdog.look(0.0)
     watchdog._held = {frame for frame in watchdog._held if frame.f_code.co_name == "no such"}
-    watchdog._called_at = time.monotonic() - 100
+    watchdog._began_at = time.monotonic() - 100
     watchdog.answer()
 
     assert told(events) == []
+
+
+async def test_a_step_after_the_one_that_was_looked_at_first_is_told_with_its_own_time() -> None:
+    """They follow each other before the loop can answer: the first was short, and says nothing of the second."""
+    watchdog, events = make(Runtime("test"))
+    now = time.monotonic()
+    looks = [[now - 200], [now - 100, now]]
+
+    async def step() -> None:
+        for at in looks.pop(0):
+            watchdog.look(at)
+        await trio.sleep_forever()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(step)
+        nursery.start_soon(step)
+        await settle()
+        nursery.cancel_scope.cancel()
+
+    (event,) = told(events)
+    assert 100 <= event.seconds < 150
+    assert " in " in event.where
 
 
 async def test_an_answer_in_time_is_no_matter() -> None:

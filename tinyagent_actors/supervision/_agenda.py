@@ -36,7 +36,7 @@ class Agenda:
     _waits_for: list[Child] = attrs.field(factory=list, kw_only=True)
     """Those whose back-off holds all the starts."""
     _begun: Child | None = attrs.field(default=None, init=False)
-    """The one that was started last, for which the next has to wait; None once all is done, for then it holds nobody any more."""
+    """The one that was started last, for which the next has to wait."""
     progress: Progress = attrs.field(default="busy", init=False)
     """How far it had come when it was advanced last."""
 
@@ -73,5 +73,4 @@ class Agenda:
                 self._begun = child
                 self._runner.start(child)
                 return "busy"
-        self._begun = None
         return "done"

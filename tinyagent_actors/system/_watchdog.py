@@ -5,7 +5,8 @@ others. The watchdog tells of it, and by whom it was.
 
 The design. A thread looks at the loop's stack `_LOOKS` times in `slow_step`. Where it finds the loop in the middle of a step
 (an idle loop is left alone) it has the loop call `_answer`, which the loop can only do between steps. A call that comes too
-late is a loop that was held; what stands on the stack at every look since then is the step that held it. Its task is
+late is a loop that was held; what stands on the stack at every look since then is the step that held it. Steps follow each other before
+the loop can answer, so a look that finds another step than the one before counts the time from itself. Its task is
 sought afterwards, in the loop, among all tasks: by the coroutine it runs, or, where it has ended with that step, by the body
 of the actor, or the call of a tool, that stood on the stack. While a step goes on for more than `_LOUD` times `slow_step`, and so may never end, the
 thread itself says where it is.
@@ -45,6 +46,9 @@ _LOUD: Final = 4
 _WAITING: Final = "trio._core._io_"
 """Where Trio waits for the world: the head of the module's name."""
 
+_LOOP: Final = "unrolled_run"
+"""The function of Trio's that runs the steps."""
+
 _log: Final = logging.getLogger("tinyagent_actors")
 
 
@@ -59,8 +63,10 @@ class Watchdog:
     _is_stopped: threading.Event = attrs.field(factory=threading.Event, init=False)
     _called_at: float | None = attrs.field(default=None, init=False)
     """When the loop was asked to answer; None if it is not to."""
+    _began_at: float = attrs.field(default=0.0, init=False)
+    """When the step that is held was found; a step after the one at which the loop was asked has its own time."""
     _held: set[FrameType] = attrs.field(factory=set, init=False)
-    """What stood on the stack at every look since then."""
+    """What of that step stood on the stack at every look."""
     _where: str = attrs.field(default="", init=False)
     """Where the loop was at the latest look."""
     _is_said: bool = attrs.field(default=False, init=False)
@@ -91,18 +97,21 @@ class Watchdog:
         Raises:
             trio.RunFinishedError: There is no loop any more.
         """
-        stack = list(_stack(sys._current_frames().get(self._loop_thread)))  # noqa: SLF001  # there is no other way
-        called_at = self._called_at
-        if called_at is None:
+        stack = list(_step(sys._current_frames().get(self._loop_thread)))  # noqa: SLF001  # there is no other way
+        if self._called_at is None:
             if stack and not stack[0].f_globals.get("__name__", "").startswith(_WAITING):
-                self._held, self._where, self._called_at = set(stack), _place(stack[0]), now
+                self._held, self._where = set(stack), _place(stack[0])
+                self._began_at = self._called_at = now
                 self._token.run_sync_soon(self.answer)
         else:
             self._held.intersection_update(stack)
+            if stack and not self._held:  # another step by now: its time begins here
+                self._held, self._began_at = set(stack), now
             self._where = _place(stack[0]) if stack else self._where
-            if now - called_at >= _LOUD * self._slow_step and not self._is_said:
+            seconds = now - self._began_at
+            if seconds >= _LOUD * self._slow_step and not self._is_said:
                 self._is_said = True
-                _log.warning("%s: the loop is held for %.1f s: %s", self._runtime.name, now - called_at, self._where)
+                _log.warning("%s: the loop is held for %.1f s: %s", self._runtime.name, seconds, self._where)
 
     def _tell_fault(self, error: Exception) -> None:
         def tell() -> None:
@@ -117,11 +126,11 @@ class Watchdog:
 
     def answer(self) -> None:
         """Tell of the step before, if it was too long: an event about the actor whose it was, or about ``/``."""
-        called_at, held, where = self._called_at, self._held, self._where
+        was_called, held, where = self._called_at is not None, self._held, self._where
+        seconds = time.monotonic() - self._began_at
         self._held = set()
         self._called_at, self._is_said = None, False
-        seconds = 0.0 if called_at is None else time.monotonic() - called_at
-        if seconds < self._slow_step * (_LOOKS - 1) / _LOOKS or self._is_stopped.is_set():
+        if not was_called or seconds < self._slow_step * (_LOOKS - 1) / _LOOKS or self._is_stopped.is_set():
             return
         task = next((task for task in _tasks() if getattr(task.coro, "cr_frame", None) in held), None)
         places = (cell_of_frame(frame) or place_of_frame(frame) for frame in held)
@@ -135,8 +144,9 @@ class Watchdog:
             self._runtime.bus.publish(LoopBlockedEvent, "/", seconds=seconds, where=where)
 
 
-def _stack(frame: FrameType | None) -> Iterator[FrameType]:
-    while frame is not None:
+def _step(frame: FrameType | None) -> Iterator[FrameType]:
+    """Give the frames of the step that the loop is in, from the innermost; those of the loop itself stand under every step."""
+    while frame is not None and frame.f_code.co_name != _LOOP:
         yield frame
         frame = frame.f_back
 
