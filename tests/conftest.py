@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections import Counter
 
@@ -38,6 +39,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = [item for item in items if item.get_closest_marker("native")]
     items[:] = [item for item in items if not item.get_closest_marker("native")]
     config.hook.pytest_deselected(items=left_out)
+
+
+def pytest_collection_finish() -> None:
+    """Look for no garbage in what is there before the first test, thousands of tests and all that was imported; seldom in the rest."""
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def _engine_of(nodeid: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -18,6 +19,16 @@ from tinyagent_actors.providers import StreamOptions, open_stream
 from tinyagent_actors.testing import Reply, open_endpoint
 
 CONTEXT = Context(messages=[UserMessage("hello")])
+
+
+@pytest.fixture(autouse=True)
+def no_certificates(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `alchemy` trust nobody, but where TLS is what is tested: for each stream it reads all certificates of the machine."""
+    parameters = getattr(request.node, "callspec", None)
+    engine = None if parameters is None else parameters.params.get("engine")
+    if engine not in ("httpx", "native") and "authority" not in request.fixturenames:
+        monkeypatch.setenv("SSL_CERT_FILE", os.devnull)
+        monkeypatch.delenv("SSL_CERT_DIR", raising=False)
 
 
 @attrs.frozen
