@@ -123,6 +123,7 @@ class Address:
             self.children.stop(CancelCause(self.path, "their parent is gone", "shutdown"))
         if self.source is not None:
             self.source.lose(self)
+        self.body = None  # else an agent that is gone is a circle, and so left to the garbage collector
         when_gone, self._when_gone = self._when_gone, None
         for function in when_gone or ():
             function()

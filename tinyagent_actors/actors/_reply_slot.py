@@ -81,6 +81,7 @@ class ReplySlot:
         if self._outcome is not None or self.is_withdrawn:
             return False
         self._outcome = result
+        self._forget_asker_and_asked()
         if self._asker is not None:
             trio.lowlevel.reschedule(self._asker, result)
             self._asker = None
@@ -108,8 +109,14 @@ class ReplySlot:
         if self._outcome is None and not self.is_withdrawn:
             self.is_withdrawn = True
             self._asker = None
-            if self._on_withdraw is not None:
-                self._on_withdraw()
+            on_withdraw = self._on_withdraw
+            self._forget_asker_and_asked()
+            if on_withdraw is not None:
+                on_withdraw()
+
+    def _forget_asker_and_asked(self) -> None:
+        """Keep neither alive: who is asked may hold the slot, which would be a circle."""
+        self._deadline, self._clock, self._on_withdraw = float("inf"), None, None
 
 
 @attrs.define(eq=False)

@@ -118,6 +118,7 @@ class AgentActor:
                         raise self._spent
         finally:
             self._is_over = True
+            self._lease.on_spent = None
             self._give_back("interrupted")
 
     def _remember(self) -> bool:
@@ -225,6 +226,7 @@ class AgentActor:
             raise
         finally:
             prompt.over.set()
+            account.run.on_spent = None
         self._give_back("ended" if run.interrupted is None else "interrupted")
         if run.interrupted is not None or run.error is not None:
             self.crew.end_run(run)

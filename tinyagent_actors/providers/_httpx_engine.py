@@ -57,7 +57,8 @@ class _RequestBody(httpx.AsyncByteStream):
 
     _content: bytes
     _on_begun: Callable[[], None]
-    _on_sent: Callable[[], None]
+    _on_sent: Callable[[], None] | None
+    """Let go once it was told: whoever reads the response keeps it, and by it the request, and so this."""
     _is_begun: bool = attrs.field(default=False, init=False)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -65,7 +66,9 @@ class _RequestBody(httpx.AsyncByteStream):
 
     async def __anext__(self) -> bytes:
         if self._is_begun:
-            self._on_sent()
+            on_sent, self._on_sent = self._on_sent, None
+            if on_sent is not None:
+                on_sent()
             raise StopAsyncIteration
         self._is_begun = True
         self._on_begun()
@@ -138,6 +141,7 @@ class HttpxSource:
     async def aclose(self) -> None:
         """See `Source.aclose`. A rest of the body is read by a task of its own, so that its end is not waited for."""
         response, self._response = self._response, None
+        self.on_sent = None
         if response is None:
             return
         if self._is_drainable and not self._is_exhausted:

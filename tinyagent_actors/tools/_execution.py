@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -88,7 +89,8 @@ class Execution:
         batch, seconds = self.batch, self.tool.options.timeout
         self.scope = ClockScope(Clock("tool", seconds, path=batch.path, above=self.above))
         self.window = CleanupWindow(self.scope)
-        self.progress = Progress(self._publish_progress, batch.runtime, batch.path)
+        publish = partial(batch.publish, ToolExecutionUpdateEvent, self.call)
+        self.progress = Progress(publish, batch.runtime, batch.path)
         report, keep = self.progress.report, self._keep
         signal = Signal(lambda: self.scope.cancel_called)
         ctx = ToolContext(self.call.id, batch.path, batch.run, batch.turn, signal, report, keep)
@@ -120,6 +122,8 @@ class Execution:
                 nursery.start_soon(self._run, name=self._running.name)
         except* Exception as group:  # noqa: BLE001  # the tool runner: its call is settled by now
             self._settle(_text(error_text(group)), "finished", is_error=True, error=group)
+        finally:
+            del self._running  # it holds this in turn, and a circle is left to the garbage collector
 
     async def _run(self) -> None:
         current_clock.set(self.scope.clock)
@@ -279,9 +283,6 @@ class Execution:
         if is_late:
             seconds = trio.current_time() - self.settled
             self.batch.publish(ToolLateCompletionEvent, self.call, seconds=seconds, updates=self.progress.late)
-
-    def _publish_progress(self, result: AgentToolResult) -> None:
-        self.batch.publish(ToolExecutionUpdateEvent, self.call, partial_result=result)
 
 
 def place_of_frame(frame: FrameType) -> Place | None:

@@ -23,7 +23,8 @@ from tinyagent_actors.tools._result import to_result
 class Progress:
     """What one call tells before its end."""
 
-    _publish: Callable[[AgentToolResult], None]
+    _publish: Callable[..., None]
+    """Takes a `partial_result`."""
     _runtime: Runtime
     _path: str
     _token: trio.lowlevel.TrioToken = attrs.field(factory=trio.lowlevel.current_trio_token, init=False)
@@ -47,7 +48,7 @@ class Progress:
 
     async def tell(self, value: object) -> None:
         """Publish progress now, and wait for room where a subscriber that loses nothing is full."""
-        self._publish(_shown(value))
+        self._publish(partial_result=_shown(value))
         await self._runtime.bus.make_room(self._path)
 
     def close(self) -> None:
@@ -69,7 +70,7 @@ class Progress:
 
     def _publish_latest(self) -> None:
         if self._latest and not self._is_closed:
-            self._publish(_shown(self._latest.popleft()))
+            self._publish(partial_result=_shown(self._latest.popleft()))
 
 
 def _shown(value: object) -> AgentToolResult:
