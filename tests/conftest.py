@@ -5,14 +5,25 @@ from __future__ import annotations
 import gc
 import os
 from collections import Counter
+from collections.abc import Iterator
 
 import hypothesis
 import pytest
 
+from tests._forks import Forks, open_forks
 from tests.providers import _alchemy as judged
 from tinyagent_actors import _alchemy
 
 BUILT = {"httpx": True, "native": _alchemy.AVAILABLE, "alchemy": _alchemy.ALCHEMY_AVAILABLE}
+PROGRAMS = (
+    "tests.providers._measured_client",
+    "tests.providers._many_client",
+    "tests.providers._peak_client",
+    "tests.agents._turns_client",
+    "tinyagent_actors.providers._httpx_engine",  # which is loaded when it is first used
+    "tinyagent_actors.providers._native_engine",
+    "encodings.idna",
+)
 ENGINES = tuple(name for name, is_built in BUILT.items() if is_built)
 # No test asserts a speed: neither a slow machine nor a busy one makes an example fail.
 hypothesis.settings.register_profile("project", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -26,6 +37,13 @@ def engine(request: pytest.FixtureRequest) -> str:
     """The engines that are built, one after the other."""
     name: str = request.param
     return name
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks]:
+    """What runs those programs of the tests that are measured from within."""
+    with open_forks(*PROGRAMS) as forks:
+        yield forks
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

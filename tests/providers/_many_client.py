@@ -14,6 +14,8 @@ from tinyagent_actors.messages import Context, Model, UserMessage
 from tinyagent_actors.providers import StreamOptions, Timeouts, open_stream
 
 _OF_THIS_PROCESS = Path("/proc/self")
+KEPT = 5
+"""So many descriptors an engine may keep for the next run."""
 
 
 def taken() -> dict[str, int]:
@@ -59,6 +61,6 @@ if __name__ == "__main__":
     before = taken()
     trio.run(main, *sys.argv[1:])
     deadline = time.monotonic() + 30
-    while (after := taken())["fd"] > before["fd"] and time.monotonic() < deadline:
+    while (after := taken())["fd"] > before["fd"] + KEPT and time.monotonic() < deadline:
         time.sleep(0.05)  # threads of the engine may still be closing
     sys.stdout.write("\n" + json.dumps({"before": before, "after": after}))

@@ -6,26 +6,24 @@ The client is a process of its own, whose memory is measured; `_measured_client`
 from __future__ import annotations
 
 import json
-import sys
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
 import trio
 
+from tests._forks import Forks
 from tests.providers.conftest import Ask, read_request
 from tinyagent_actors.providers import Timeouts
 from tinyagent_actors.providers._framing import Framer
 from tinyagent_actors.testing import Delivery, Reply
 
 MIB = 1 << 20
-ROOT = Path(__file__).parent.parent.parent
 OK = b"HTTP/1.1 200 OK\r\nconnection: close\r\n%s\r\n"
 DONE = b"data: [DONE]\n\n"
 START = b'data: {"choices": [{"delta": {"content": "'
@@ -151,24 +149,23 @@ async def open_hostile_server(hostile: Pieces) -> AsyncIterator[tuple[str, trio.
         nursery.cancel_scope.cancel()
 
 
-async def measure(engine: str, case: Case) -> dict[str, Any]:
+async def measure(forks: Forks, engine: str, case: Case) -> dict[str, Any]:
     """Ask in a process of its own."""
     async with open_hostile_server(case.pieces) as (url, left):
-        command = [sys.executable, "-m", "tests.providers._measured_client", engine, url, str(case.limit)]
         with trio.fail_after(300):
-            done = await trio.run_process(command, capture_stdout=True, cwd=ROOT)
+            printed = await forks.run("tests.providers._measured_client", engine, url, str(case.limit))
             await left.wait()
-    told: dict[str, Any] = json.loads(done.stdout)
+    told: dict[str, Any] = json.loads(printed)
     return told
 
 
 @pytest.mark.process
 @pytest.mark.parametrize("name", CASES)
-async def test_a_hostile_stream(engine: str, name: str) -> None:
+async def test_a_hostile_stream(forks: Forks, engine: str, name: str) -> None:
     """H01: it ends typed, within its memory, with its connection closed, and another stream goes on as if nothing were."""
     case = CASES[name]
 
-    told = await measure(engine, case)
+    told = await measure(forks, engine, case)
 
     assert told["hostile"]["kind"] == case.kind
     assert told["grown"] <= case.grown

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import trio
 
+from tests._forks import Forks
 from tests.providers._endless import ENDLESS, MEBIBYTE, PIECE, feed_endlessly, make
 from tests.providers._streams import decode
 from tests.providers._work import held_by, work_of
@@ -117,37 +117,27 @@ def test_a_body_without_end_takes_no_more_than_its_limit(shape: str) -> None:
     assert peak < 4 * LIMIT + 16 * PIECE
 
 
-_PEAK = """
-import resource, sys
-from tests.providers._endless import {call}, warm_up
-warm_up(sys.argv[1])
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-found = {call}(sys.argv[1], *sys.argv[2:])
-print(found, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
-"""
-
-
-def grown(call: str, *words: str) -> tuple[str, int]:
+async def grown(forks: Forks, call: str, *words: str) -> tuple[str, int]:
     """Run a function of `_endless` in a process of its own; give its result, and by how many bytes the process grew."""
-    command = [sys.executable, "-c", _PEAK.format(call=call), *words]
-    found, size = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout.split()
+    with trio.fail_after(120):
+        found, size = (await forks.run("tests.providers._peak_client", call, *words)).split()
     return found, int(size)
 
 
 @pytest.mark.process
 @pytest.mark.parametrize("shape", ["a line", "a JSON body", "unframed JSON"])
-def test_a_process_grows_by_no_more_than_the_limit(engine: str, shape: str) -> None:
+async def test_a_process_grows_by_no_more_than_the_limit(forks: Forks, engine: str, shape: str) -> None:
     """64 MiB against a limit of 8: the process grows by at most 8 + 32 MiB."""
-    found, size = grown("read_endless", engine, shape)
+    found, size = await grown(forks, "read_endless", engine, shape)
 
     assert found == ENDLESS[shape][2]
     assert size < (8 + 32) * MEBIBYTE
 
 
 @pytest.mark.process
-def test_a_large_legal_event_takes_five_times_its_size(engine: str) -> None:
+async def test_a_large_legal_event_takes_five_times_its_size(forks: Forks, engine: str) -> None:
     """P20: of 16 MiB, in pieces."""
-    found, size = grown("read_large", engine)
+    found, size = await grown(forks, "read_large", engine)
 
     assert found == str(16 * MEBIBYTE)
     assert size < 5 * 16 * MEBIBYTE
