@@ -8,6 +8,7 @@ import attrs
 import trio
 
 from tinyagent_actors.actors._exit import CancelCause
+from tinyagent_actors.actors._wait_set import WaitSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,6 +76,8 @@ class Address:
     """The place of a child in the tree, and the way to it."""
 
     path: str
+    name: str
+    """The last part of the path."""
     uid: int
     """Unique in the system: a child that takes the name of one that is gone has another."""
     runtime: Runtime = attrs.field(repr=False)
@@ -97,14 +100,17 @@ class Address:
     _when_gone: list[Callable[[], None]] | None = attrs.field(default=None, init=False, repr=False)
     is_gone: bool = attrs.field(default=False, init=False)
     """Whether no incarnation will come any more."""
-    _gone: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot, init=False, repr=False)
+    _waiting: WaitSet | None = attrs.field(default=None, init=False, repr=False)
+    """Who waits until it is gone."""
 
     async def wait_gone(self) -> None:
         """Wait until the child is finally gone, with all it has started. Cancelling it leaves nothing behind."""
         if self.is_gone:
             await trio.lowlevel.checkpoint()
         while not self.is_gone:
-            await self._gone.park()
+            if self._waiting is None:
+                self._waiting = WaitSet()
+            await self._waiting.wait()
         if self.children is not None:
             await self.children.wait_ended()
 
@@ -127,4 +133,5 @@ class Address:
         when_gone, self._when_gone = self._when_gone, None
         for function in when_gone or ():
             function()
-        self._gone.unpark_all()
+        if self._waiting is not None:
+            self._waiting.wake_all()

@@ -53,13 +53,23 @@ class EventBus:
         Returns:
             Its `seq`, the `cause` of what follows from it.
         """
+        return self.publish_fields(kind, path, fields)
+
+    def publish_fields(self, kind: type[Event], path: str, fields: dict[str, Any], /) -> int:
+        """Do as `publish`, with the fields in a dictionary of their own, which is the event's from then on."""
         self._seq += 1
         seq = self._seq
         if self._subscriptions:
             routes = self._routes_of(path)
             if routes:
                 now = trio.current_time()
-                event = kind(seq=seq, wall_time=time.time(), monotonic_time=now, path=path, **fields)
+                fields["seq"], fields["wall_time"], fields["monotonic_time"], fields["path"] = (
+                    seq,
+                    time.time(),
+                    now,
+                    path,
+                )
+                event = kind(**fields)
                 is_delta = kind is MessageUpdateEvent
                 too_slow: tuple[Subscription, ...] = ()
                 for subscription in routes:
@@ -150,7 +160,7 @@ class EventBus:
         if routes is None:
             if len(self._routes) >= _MOST_ROUTES:
                 self._routes.clear()
-            routes = tuple(subscription for subscription in self._subscriptions if subscription.matches(path))
+            routes = tuple([subscription for subscription in self._subscriptions if subscription.matches(path)])
             self._routes[path] = routes
         return routes
 

@@ -22,6 +22,7 @@ from tinyagent_actors._errors import RestartIntensityExceededError, StartFailedE
 from tinyagent_actors.actors._cancelled import is_cancelled, split_cancelled
 from tinyagent_actors.actors._exit import CancelCause, Exit, ExitReason, Ignore, as_fact
 from tinyagent_actors.actors._runtime import Runtime, current_place
+from tinyagent_actors.actors._wait_set import WaitSet
 from tinyagent_actors.events import (
     ActorCrashedEvent,
     ActorRestartedEvent,
@@ -88,7 +89,7 @@ class Cell:
     """Who knows it by a name or as a member, and is to forget it at its end."""
     _watched_by: dict[Monitor, None] | None = attrs.field(default=None, init=False, repr=False)
     _watches: dict[Monitor, None] | None = attrs.field(default=None, init=False, repr=False)
-    _waiting: trio.lowlevel.ParkingLot | None = attrs.field(default=None, init=False, repr=False)
+    _waiting: WaitSet | None = attrs.field(default=None, init=False, repr=False)
     _on_stopping: trio.Event | None = attrs.field(default=None, init=False, repr=False)
 
     @property
@@ -124,8 +125,9 @@ class Cell:
 
     def publish(self, kind: type[Event], **fields: Any) -> int:
         """Publish an event about this actor; it becomes the cause of what follows."""
-        self.event = self.address.runtime.bus.publish(kind, self.address.path, cause=self.event, **fields)
-        return self.event
+        fields["cause"] = self.event
+        self.event = event = self.address.runtime.bus.publish_fields(kind, self.address.path, fields)
+        return event
 
     def spawn(self, nursery: trio.Nursery, body: Body, context: ActorContext) -> None:
         """Start the task of this incarnation, in a fresh context, as the supervisor's own task."""
@@ -256,8 +258,8 @@ class Cell:
         if self.links is not None:
             self.links.end(self.ref, exit)
         if self._waiting is not None:
-            self._waiting.unpark_all()
-        if exit.fatal is not None:
+            self._waiting.wake_all()
+        if exit.error is not None and exit.fatal is not None:
             self.runtime.fail_fatally(exit.fatal)
         self.address.owner.child_exited(self)
 
@@ -336,12 +338,12 @@ class Cell:
 
     async def wait_ended(self) -> Exit:
         """Wait for the end of this incarnation, its cleanup included. Cancelling it leaves nothing behind."""
-        if self._waiting is None:
-            self._waiting = trio.lowlevel.ParkingLot()
         if self.exit is not None:
             await trio.lowlevel.checkpoint()
         while self.exit is None:
-            await self._waiting.park()
+            if self._waiting is None:
+                self._waiting = WaitSet()
+            await self._waiting.wait()
         return self.exit
 
     def tie(self, tie: Tie) -> None:

@@ -48,7 +48,7 @@ class ActorContext(OwnContext[MessageT, ReplyT]):
     @property
     def name(self) -> str:
         """The last part of the path."""
-        return self.ref.path.rpartition("/")[2]
+        return self.cell.address.name
 
     @property
     def runtime(self) -> Runtime:

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from tinyagent_actors._errors import SpecError
 
 
-def path_matcher(pattern: str) -> Callable[[str], bool]:
-    """Give a predicate over absolute paths (``/team/reader-1``).
+def path_matcher(pattern: str) -> Callable[[str], object]:
+    """Give a predicate over absolute paths (``/team/reader-1``); what it gives is true or not, no more.
 
     ``*`` stands for any characters within one name, by itself for a whole one; ``**``, as a whole segment, for any number
     of names, also none, so ``team/**`` is the subtree with ``team`` itself.
@@ -31,4 +31,4 @@ def path_matcher(pattern: str) -> Callable[[str], bool]:
         else:
             regex += "/" + "[^/]*".join(re.escape(part) for part in segment.split("*"))
     compiled = re.compile(regex + "/?" if regex.endswith("*") else regex)
-    return lambda path: compiled.fullmatch(path) is not None
+    return compiled.fullmatch

@@ -1,11 +1,12 @@
 """ChildSpec: how a supervisor starts, restarts and stops a child. One check per field.
 
-A field that is its default is not checked: a spec is made for each child that is started at run time, and a validator per field
-took as long as all that Trio does to start a task.
+A field that is its default is not checked, and those that most specs leave alone are looked at together: a spec is made for each
+child that is started at run time, and a validator per field took as long as all that Trio does to start a task.
 """
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import (
     TYPE_CHECKING,
@@ -57,11 +58,6 @@ def classify_by_error(exit: Exit) -> RestartPolicy:  # noqa: A002  # the field t
     """Read how to restart from the error's own `restart_policy`; somebody else's error is restarted as usual."""
     policy = getattr(exit.error, "restart_policy", "default")
     return policy if policy in _POLICIES else "default"
-
-
-def _check_start(_field: str, value: Any) -> None:
-    if not callable(value):
-        raise SpecError("start", f"must be an async function or a subclass of Actor, is {value!r}")
 
 
 def _check_callable(field: str, value: Any) -> None:
@@ -159,10 +155,16 @@ class ChildSpec(Generic[MessageT, ReplyT, RefT_co]):
     """How long to wait before a restart; None: as its supervisor does."""
 
     def __attrs_post_init__(self) -> None:
-        for name, default, check in _CHECKS:
-            value = getattr(self, name)
-            if value is not default:
-                check(name, value)
+        check_name(self.name)
+        if not callable(self.start):
+            raise SpecError("start", f"must be an async function or a subclass of Actor, is {self.start!r}")
+        if self.restart not in _RESTART_TYPES:
+            _check_restart("restart", self.restart)
+        if not all(map(operator.is_, _read_seldom_given(self), _DEFAULTS)):
+            for name, default, check in _SELDOM_GIVEN:
+                value = getattr(self, name)
+                if value is not default:
+                    check(name, value)
         if self.significant and self.restart == "permanent":
             raise SpecError("significant", "a permanent child never ends, so it cannot be significant")
         if not isinstance(self.ref_type, type):  # ActorRef[int, str]: the parameters are for type checkers
@@ -203,10 +205,9 @@ class ChildSpec(Generic[MessageT, ReplyT, RefT_co]):
             )
 
 
-_CHECKS: Final[tuple[tuple[str, object, Check], ...]] = (
-    ("name", attrs.NOTHING, lambda field, value: check_name(value, field)),
-    ("start", attrs.NOTHING, _check_start),
-    ("restart", "permanent", _one_of(get_args(RestartType))),
+_RESTART_TYPES: Final[tuple[str, ...]] = get_args(RestartType)
+_check_restart: Final = _one_of(_RESTART_TYPES)
+_SELDOM_GIVEN: Final[tuple[tuple[str, object, Check], ...]] = (
     ("shutdown", DEFAULT_SHUTDOWN, _check_shutdown),
     ("start_timeout", DEFAULT_START_TIMEOUT, check_seconds),
     ("mailbox_capacity", DEFAULT_CAPACITY, _check_capacity),
@@ -219,7 +220,9 @@ _CHECKS: Final[tuple[tuple[str, object, Check], ...]] = (
     ("significant", False, _check_bool),
     ("backoff", None, lambda field, value: check_backoff(None, field, value)),
 )
-"""Each field with its default and its check."""
+"""Each field that most specs leave alone, with its default and its check."""
+_DEFAULTS: Final = tuple(default for _, default, _ in _SELDOM_GIVEN)
+_read_seldom_given: Final = operator.attrgetter(*(name for name, _, _ in _SELDOM_GIVEN))
 
 
 def _tell_failed_hook(runtime: Runtime, path: str, error: BaseException) -> None:

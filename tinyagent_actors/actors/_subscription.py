@@ -10,6 +10,7 @@ import attrs
 import trio
 
 from tinyagent_actors._errors import SpecError, SubscriberTooSlowError
+from tinyagent_actors.actors._wait_set import WaitSet
 from tinyagent_actors.events import (
     Delta,
     Event,
@@ -99,7 +100,8 @@ class Subscription:
     """
 
     pattern: str
-    matches: Callable[[str], bool]
+    matches: Callable[[str], object]
+    """Whether a path is meant."""
     _policy: Policy
     has_deltas: bool = True
     """Whether it gets `MessageUpdateEvent`, too."""
@@ -109,8 +111,8 @@ class Subscription:
     """For each path, the block whose next delta may merge, and the key of the entry it merges into."""
     _gap: Gap | None = attrs.field(default=None, init=False)
     _crowded_since: float | None = attrs.field(default=None, init=False)
-    _readers: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot, init=False)
-    _writers: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot, init=False)
+    _readers: WaitSet = attrs.field(factory=WaitSet, init=False)
+    _writers: WaitSet = attrs.field(factory=WaitSet, init=False)
     _error: SubscriberTooSlowError | None = attrs.field(default=None, init=False)
     _closed: bool = attrs.field(default=False, init=False)
     peak: int = attrs.field(default=0, init=False)
@@ -134,9 +136,10 @@ class Subscription:
                 now
             ):
                 return False
-        self.peak = max(self.peak, len(self._buffer))
-        if self._readers:
-            self._readers.unpark_all()
+        if (depth := len(self._buffer)) > self.peak:
+            self.peak = depth
+        if self._readers.tasks:
+            self._readers.wake_all()
         return True
 
     def _keeps_up(self, now: float) -> bool:
@@ -176,15 +179,15 @@ class Subscription:
         """Wait for the reader; False if it did not come within `stall` seconds."""
         with trio.move_on_after(self._policy.stall):
             while self.is_full:
-                await self._writers.park()
+                await self._writers.wait()
             return True
         return False
 
     def close(self) -> None:
         """End the iteration after what lies in the buffer."""
         self._closed = True
-        self._readers.unpark_all()
-        self._writers.unpark_all()
+        self._readers.wake_all()
+        self._writers.wake_all()
 
     def fail_as_too_slow(self) -> SubscriberTooSlowError:
         """Make the iteration raise once what lies in the buffer is read."""
@@ -210,7 +213,7 @@ class Subscription:
                 raise self._error
             if self._closed:
                 raise StopAsyncIteration
-            await self._readers.park()
+            await self._readers.wait()
 
     def next_nowait(self) -> Event | Gap | None:
         """Take the next event if there is one."""
@@ -222,8 +225,8 @@ class Subscription:
         _, entry = self._buffer.popitem(last=False)
         if len(self._buffer) <= self._policy.capacity:
             self._crowded_since = None
-            if self._writers:
-                self._writers.unpark_all()
+            if self._writers.tasks:
+                self._writers.wake_all()
         return entry.event() if isinstance(entry, (_Merging, _Latest)) else entry
 
     def statistics(self) -> dict[str, int]:
@@ -232,7 +235,7 @@ class Subscription:
             "depth": len(self._buffer),
             "peak": self.peak,
             "capacity": self._policy.capacity,
-            "waiting": self._writers.statistics().tasks_waiting,
+            "waiting": len(self._writers.tasks),
         }
 
 

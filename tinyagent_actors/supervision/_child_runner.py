@@ -35,6 +35,8 @@ class ChildRunner:
     nursery: trio.Nursery = attrs.field(init=False)
     """Where children run."""
     timers: ChildTimers = attrs.field(factory=ChildTimers, init=False)
+    _now: Callable[[], float] = attrs.field(factory=lambda: trio.lowlevel.current_clock().current_time, init=False)
+    """The time on the run's clock, which `trio.current_time` has to look up first."""
 
     def __attrs_post_init__(self) -> None:
         self._prefix = self._context.path.rstrip("/") + "/"
@@ -50,6 +52,7 @@ class ChildRunner:
         mailbox, opener = spec.new_mailbox(path, runtime), self._open_children
         return Address(
             path,
+            spec.name,
             runtime.next_uid(),
             runtime,
             mailbox,
@@ -69,11 +72,11 @@ class ChildRunner:
         address.mailbox.renew()
         context = ActorContext(child.ref, cell)
         cell.spawn(self.nursery, spec.run, context)
-        self.timers.arm(child, trio.current_time() + spec.start_timeout)
+        self.timers.arm(child, self._now() + spec.start_timeout)
 
     def stop(self, child: Child, cause: CancelCause) -> None:
         """Ask a child that runs to end in its `shutdown` time; not twice."""
-        cell, now = child.cell, trio.current_time()
+        cell = child.cell
         if cell is None or child.state == "stopping":
             return
         is_starting = child.state == "starting"
@@ -86,14 +89,14 @@ class ChildRunner:
             cell.cancel(CancelCause(cause.by, cause.why, "kill"))
             self.await_end(child)
         else:
-            start_due = child.due if is_starting and child.due is not None else float("inf")
-            self.timers.arm(child, min(now + child.spec.shutdown, start_due))
+            due = self._now() + child.spec.shutdown
+            self.timers.arm(child, min(due, child.due) if is_starting and child.due is not None else due)
 
     def await_end(self, child: Child) -> None:
         """Give a child that was cancelled its time to clean up; not a second time."""
         if not child.is_dying:
             child.is_dying = True
-            self.timers.arm(child, trio.current_time() + CLEANUP_GRACE)
+            self.timers.arm(child, self._now() + CLEANUP_GRACE)
 
     def is_given_up(self, child: Child) -> bool:
         """Take the next step with a child whose timer was due: cancel it; True if that was done, and it has not ended."""

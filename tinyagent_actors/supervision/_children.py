@@ -49,12 +49,12 @@ class Children:
 
     def at(self, address: Address) -> Child | None:
         """Give the child at that address; None if another has its name now."""
-        child = self._by_name.get(address.path.rpartition("/")[2])
+        child = self._by_name.get(address.name)
         return child if child is not None and child.address is address else None
 
     def of(self, cell: Cell) -> Child | None:
         """Give the child whose present incarnation that is; None if it is an old one."""
-        child = self._by_name.get(cell.address.path.rpartition("/")[2])
+        child = self._by_name.get(cell.address.name)
         return child if child is not None and child.cell is cell else None
 
     def forget(self, child: Child) -> None:

@@ -33,8 +33,8 @@ class Machine(Protocol):
     def serve_all(self) -> None:
         """Do all there is to do now: a stop, timers, orders, mail."""
 
-    def serve_orders(self) -> None:
-        """Do what the orders on the lane say."""
+    def serve_order(self, order: Order) -> None:
+        """Do what an order says, and what follows from it; then what those on the lane say."""
 
 
 @attrs.define(eq=False)
@@ -64,10 +64,9 @@ class Lane:
         if mailbox.reader is None:
             mailbox.post(order)
             return
-        mailbox.control.append(order)
         self._is_serving = True
         try:
-            self._machine.serve_orders()
+            self._machine.serve_order(order)
         except BaseException as defect:  # noqa: BLE001  # passed on to the task of the supervisor
             self._defect = defect
         finally:

@@ -66,7 +66,7 @@ class SupervisorBehind:
     def __attrs_post_init__(self) -> None:
         actor, runtime = self._actor, self._actor.runtime
         mailbox = Mailbox(actor.path, runtime.dead_letters, runtime.pacer)
-        address = Address(actor.path, runtime.next_uid(), runtime, mailbox, self)
+        address = Address(actor.path, actor.name, runtime.next_uid(), runtime, mailbox, self)
         address.incarnation = 1
         self.cell = address.cell = _UntoldCell(address, 1)
         self.ref = SupervisorRef(address, self.cell)

@@ -210,7 +210,7 @@ class SupervisorRef(ActorRef):
     def _name_of(self, child: str | ActorRef) -> str:
         if isinstance(child, str):
             return child
-        name = child.path.rpartition("/")[2]
+        name = child.address.name
         known = self._supervisor().children.named(name)
         if known is None or known.address is not child.address:
             raise ChildNotFoundError(self.path, name)

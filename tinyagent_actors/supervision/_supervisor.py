@@ -240,18 +240,20 @@ class Supervisor:
         if self._failure is not None:
             raise self._failure
 
-    def serve_orders(self) -> None:
-        """Do what the orders on the lane say, each with what follows from it."""
+    def serve_order(self, order: Order) -> None:
+        """Do what an order says, and what follows from it; then what those on the lane say."""
         control = self._lane.mailbox.control
-        while control:
-            order = control.popleft()
+        while True:
             hear = _HEARS.get(type(order))
             if (
                 hear is not None
-            ):  # else somebody has linked himself to this supervisor; only its children's ends are its affair
+            ):  # else somebody has linked himself to this supervisor, whom only its children's ends concern
                 hear(self, order)
             if self._agenda.progress != "done" or self._stopping is not None or self._queued:
                 self._go_on()
+            if not control:
+                return
+            order = control.popleft()
 
     def serve_all(self) -> None:
         """Do all there is to do now: a stop, timers, orders, and mail that a supervisor has no use for.
@@ -265,7 +267,8 @@ class Supervisor:
         while (child := self._runner.timers.take_due(now)) is not None:
             self._on_due(child)
         self._go_on()
-        self.serve_orders()
+        if mailbox.control:
+            self.serve_order(mailbox.control.popleft())
         while (item := mailbox.take_work()) is not None:
             message, cause = item if isinstance(item, tuple) else (item.message, item.cause)
             self._context.runtime.dead_letters.add(self.path, message, "unhandled", cause=cause)
@@ -293,7 +296,7 @@ class Supervisor:
     def _on_mutation(self, order: Mutation) -> None:
         if self._stopping is not None:
             order.slot.fail(SupervisorStoppingError(self.path))
-        elif self.is_busy:
+        elif self.is_starting or self._agenda.progress == "busy":
             self._queued.append(order)
         else:
             self._administration.carry_out(order)

@@ -31,7 +31,7 @@ class Root:
 
     def __attrs_post_init__(self) -> None:
         mailbox = Mailbox("/", self._runtime.dead_letters, self._runtime.pacer)
-        address = Address("/", self._runtime.next_uid(), self._runtime, mailbox, self)
+        address = Address("/", "", self._runtime.next_uid(), self._runtime, mailbox, self)
         address.incarnation = 1
         self.cell = address.cell = Cell(address, 1)
         self.ref = SupervisorRef(address, self.cell)
