@@ -58,7 +58,7 @@ class Budget:
     @property
     def is_unlimited(self) -> bool:
         """Whether it limits nothing."""
-        return all(getattr(self, unit) is None for unit in UNITS)
+        return self == UNLIMITED
 
 
 UNLIMITED: Final = Budget()

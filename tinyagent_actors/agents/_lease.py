@@ -46,7 +46,8 @@ import trio
 from tinyagent_actors._errors import BudgetExceededError
 from tinyagent_actors.actors import Runtime
 from tinyagent_actors.agents._budget import UNLIMITED, Budget, Unit
-from tinyagent_actors.agents._spending import NOTHING, Spending
+from tinyagent_actors.agents._spending import Spending
+from tinyagent_actors.agents._tally import Tally
 from tinyagent_actors.events import BudgetExceededEvent
 
 LEAST_OUTPUT: Final = 256
@@ -99,8 +100,8 @@ class Lease:
     """Of the child whose life it is."""
     runtime: Runtime | None = attrs.field(default=None, repr=False)
     """Where it is told that it has run out; None: nowhere."""
-    own: Spending = attrs.field(default=NOTHING, init=False)
-    below: Spending = attrs.field(default=NOTHING, init=False)
+    _own: Tally = attrs.field(factory=Tally, init=False)
+    _below: Tally = attrs.field(factory=Tally, init=False)
     """What was used by the leases that draw on it."""
     reserved_tokens: int = attrs.field(default=0, init=False)
     reserved_pico: int = attrs.field(default=0, init=False)
@@ -117,9 +118,14 @@ class Lease:
     """Where those wait who want a reserve to be given back, or the clock to go on."""
 
     @property
+    def own(self) -> Spending:
+        """What was used by itself."""
+        return self._own.spending
+
+    @property
     def used(self) -> Spending:
         """What was used by everybody who draws on it."""
-        return self.own + self.below
+        return self._own.spending + self._below.spending
 
     def chain(self) -> Iterator[Lease]:
         """Give this lease and all that it draws on."""
@@ -222,9 +228,10 @@ class Lease:
 
 
 def enter(heads: tuple[Lease, ...], spending: Spending) -> None:
-    """Enter what was used: as `own` on the heads, as `below` on all that they draw on."""
+    """Enter what was used: as `own` on the heads, as used below on all that they draw on."""
     for head in heads:
-        head.own += spending
-        for lease in head.chain():
-            if lease is not head:
-                lease.below += spending
+        head._own.add(spending)  # noqa: SLF001  # a part of the class: one step on several
+        lease = head.parent
+        while lease is not None:
+            lease._below.add(spending)  # noqa: SLF001
+            lease = lease.parent

@@ -26,7 +26,8 @@ _PROXIES: Final = {
     "https": ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"),
 }
 _ROOTS: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
-_READ: Final = tuple(dict.fromkeys((*_PROXIES["http"], *_PROXIES["https"], *_NO_PROXY, *_ROOTS, "REQUEST_METHOD")))
+_REST: Final = (*_NO_PROXY, *_ROOTS, "REQUEST_METHOD")
+"""What is asked besides, where it can matter."""
 _PORTS: Final = {"http": 80, "https": 443}
 
 _Environ: TypeAlias = Mapping[str, str]
@@ -55,8 +56,17 @@ def find_route(url: str, transport: Transport, environ: _Environ) -> Route:
         ProviderError: Kind `connection_error`, not to be tried again: a proxy that the environment names is none. The
             text names the variable, and nothing of its value.
     """
-    told = tuple((name, value) for name in _READ if (value := environ.get(name)))
+    scheme = url.partition(":")[0].lower()
+    told = _read(environ, _PROXIES.get(scheme, ()))
+    if (
+        told or transport.proxy or scheme == "https"
+    ):  # else it goes straight, without certificates: nothing else is asked
+        told += _read(environ, _REST)
     return _find(url, transport, told)
+
+
+def _read(environ: _Environ, names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    return tuple([(name, value) for name in names if (value := environ.get(name))])
 
 
 @lru_cache(maxsize=256)
