@@ -36,6 +36,9 @@ COPIED = ("tinyagent_actors", "tests", "pyproject.toml")
 FIELDS = {"behaviour", "name", "file", "find", "replace"}
 JOBS = 2
 
+QUICK = ("-x", "-p", "no:xdist", "--tb=no", "-rfE", "--hypothesis-profile=mutants")
+"""How the tests of a mutant are run: nobody reads what they say, so it need be neither whole nor made small."""
+
 _FAILED = 1  # pytest's exit code where tests failed
 _running: set[int] = set()
 """Process groups to be killed if this is interrupted."""
@@ -167,9 +170,7 @@ def try_out(mutant: Mutant, tests: list[Test], folder: Path, seconds: float) -> 
     # A time of its own, so that the bytecode of the whole file, or of another mutant, is not taken for it.
     os.utime(target, (0, next(_times)))
     try:
-        code, said = run_tests(
-            folder, [test.node for test in tests], seconds, "-x", "-p", "no:xdist", "--tb=no", "-rfE"
-        )
+        code, said = run_tests(folder, [test.node for test in tests], seconds, *QUICK)
     finally:
         shutil.copy2(ROOT / mutant.file, target)
     took = time.monotonic() - began

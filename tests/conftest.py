@@ -28,6 +28,10 @@ ENGINES = tuple(name for name, is_built in BUILT.items() if is_built)
 # No test asserts a speed: neither a slow machine nor a busy one makes an example fail.
 hypothesis.settings.register_profile("project", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("project")
+# For `.ci/mutants.py`, which asks only whether a test notices: nobody reads the example, so that it need not be made small.
+hypothesis.settings.register_profile(
+    "mutants", hypothesis.settings(), phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate]
+)
 
 _MUST_BE_BUILT = os.environ.get("TINYAGENT_NATIVE") == "1"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Any
 
@@ -38,9 +39,43 @@ ODD: st.SearchStrategy[Any] = st.one_of(
 )  # fmt: skip
 
 
+def _in_order(names: list[str], number: int) -> list[str]:
+    """Give the order of names that has this number, of all orders there are; 0 is the one in which they come."""
+    left, ordered = list(names), []
+    while left:
+        number, at = divmod(number, len(left))
+        ordered.append(left.pop(at))
+    return ordered
+
+
+def objects(
+    always: dict[str, st.SearchStrategy[Any]], sometimes: dict[str, st.SearchStrategy[Any]] | None = None
+) -> st.SearchStrategy[dict[str, Any]]:
+    """Objects with these members, and some of those, in any order.
+
+    As `st.fixed_dictionaries`, but with two choices in the place of three for each member: bodies are made of so many
+    objects that choosing their members would take most of the time of a test.
+    """
+    optional = sometimes or {}
+    members = {**always, **optional}
+    names, orders = list(members), math.factorial(len(members))
+
+    @st.composite
+    def an_object(draw: st.DrawFn) -> dict[str, Any]:
+        left = draw(st.integers(0, len(optional))) if optional else 0
+        value = {}
+        for name in _in_order(names, draw(st.integers(0, orders - 1)) if orders > 1 else 0):
+            if name in always or left > 0:
+                left -= name not in always
+                value[name] = draw(members[name])
+        return value
+
+    return an_object()
+
+
 def maybe(members: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[dict[str, Any]]:
     """Objects that have some of the members, sometimes with a value that does not belong there."""
-    return st.fixed_dictionaries({}, optional={name: st.one_of(value, value, ODD) for name, value in members.items()})
+    return objects({}, {name: st.one_of(value, value, ODD) for name, value in members.items()})
 
 
 _PARTS = st.lists(
@@ -66,15 +101,15 @@ _CALLS = st.lists(
     maybe({"id": _IDS, "index": NUMBERS, "type": st.just("function"), "function": _FUNCTIONS, "extra_content": ODD}),
     max_size=3,
 )
-_PLAIN_CALL = st.fixed_dictionaries({
+_PLAIN_CALL = objects({
     "index": st.integers(0, 1),
-    "function": st.fixed_dictionaries({"arguments": _ARGUMENTS}),
+    "function": objects({"arguments": _ARGUMENTS}),
 })  # fmt: skip
 _DELTAS = st.one_of(
-    st.fixed_dictionaries({"content": TEXTS}),
-    st.fixed_dictionaries({"reasoning_content": TEXTS}),
-    st.fixed_dictionaries({"reasoning_details": _GROWING_DETAILS}, optional={"content": TEXTS}),
-    st.fixed_dictionaries({"tool_calls": st.lists(_PLAIN_CALL, min_size=1, max_size=1)}),
+    objects({"content": TEXTS}),
+    objects({"reasoning_content": TEXTS}),
+    objects({"reasoning_details": _GROWING_DETAILS}, sometimes={"content": TEXTS}),
+    objects({"tool_calls": st.lists(_PLAIN_CALL, min_size=1, max_size=1)}),
     maybe({
         "role": st.just("assistant"), "content": st.one_of(TEXTS, _PARTS), "reasoning_content": TEXTS, "reasoning": TEXTS,
         "reasoning_text": TEXTS, "reasoning_details": _DETAILS, "refusal": TEXTS, "tool_calls": _CALLS,
@@ -89,21 +124,21 @@ _COUNTERS = maybe({
 })  # fmt: skip
 _RARELY = {"error": st.sampled_from([None, {}, "", False]), "usage": _COUNTERS}
 _CHOICES = st.one_of(
-    st.fixed_dictionaries({"index": st.just(0), "delta": _DELTAS}),
+    objects({"index": st.just(0), "delta": _DELTAS}),
     maybe({
         "index": st.sampled_from([Raw("0"), Raw("0.0"), Raw("-0"), Raw("1"), None]), "delta": _DELTAS, "message": _DELTAS,
         "finish_reason": st.sampled_from(["stop", "tool_calls", "", None, "\ud83d"]), **_RARELY,
     }),
 )  # fmt: skip
-_GOOD_EVENTS = st.fixed_dictionaries(
+_GOOD_EVENTS = objects(
     {"choices": st.lists(_CHOICES, max_size=2)},
-    optional={
+    sometimes={
         "id": TEXTS, "model": TEXTS, "object": st.just("chat.completion.chunk"), **_RARELY,
         "base_resp": st.sampled_from([None, {}, {"status_code": Raw("0")}, {"status_code": Raw("0.0")}, {"status_code": ""}]),
     },
 )  # fmt: skip
 _ERRORS = st.one_of(
-    st.fixed_dictionaries({"error": ODD}, optional={"choices": st.lists(_CHOICES, max_size=1)}),
+    objects({"error": ODD}, sometimes={"choices": st.lists(_CHOICES, max_size=1)}),
     maybe({"object": st.just("error"), "type": st.just("error"), "message": TEXTS}),
     maybe({"base_resp": maybe({"status_code": NUMBERS, "status_msg": TEXTS}), "choices": st.none()}),
     maybe({"choices": st.lists(maybe({"error": ODD, "delta": _DELTAS}), max_size=2)}),
