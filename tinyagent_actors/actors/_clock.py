@@ -218,7 +218,7 @@ class ClockScope:
     clock: Clock
     _scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False, repr=False)
     was_cancelled: bool = attrs.field(default=False, init=False)
-    """Whether `cancel` came before the deadline: then that is what ended it, however long the cleanup took."""
+    """Whether `cancel`, or one further out, came before the deadline: then that is what ended it, however long the cleanup took."""
 
     def __enter__(self) -> Self:
         self.clock.follow(self._move)
@@ -235,13 +235,19 @@ class ClockScope:
             self.clock.unfollow(self._move)
 
     def _move(self) -> None:
-        self._scope.deadline = self.clock.deadline
+        deadline = self.clock.deadline
+        if deadline != self._scope.deadline:  # to set it costs much more than to look
+            self._scope.deadline = deadline
 
     def cancel(self, reason: str | None = None) -> None:
         """Cancel it; also before it is entered."""
         if self.clock.ran_out() is None:
             self.was_cancelled = True
         self._scope.cancel(reason=reason)
+
+    def note_cancelled(self) -> None:
+        """Hear that a cancel from further out came before the deadline: that is what ends it."""
+        self.was_cancelled = True
 
     @property
     def cancel_called(self) -> bool:

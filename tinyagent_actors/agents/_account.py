@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, nullcontext
 from typing import Final
 
 import attrs
 import trio
 
-from tinyagent_actors.actors import current_clock
+from tinyagent_actors.actors import Clock, current_clock
 from tinyagent_actors.agents._budget import UNLIMITED, Budget
 from tinyagent_actors.agents._lease import Lease, Need, enter
 from tinyagent_actors.agents._spending import Spending
@@ -217,35 +217,45 @@ async def _wait(short: Lease, publish: Publish) -> None:
     await short.changed.park()
 
 
-@contextmanager
-def counting(account: Account | None) -> Iterator[None]:
+def counting(account: Account | None) -> AbstractContextManager[None]:
     """Have the block be time in which the run goes on, but for the pauses of its clock."""
     clock = current_clock.get()
-    if account is None or clock is None:
-        yield
-        return
+    return _NOTHING_TO_DO if account is None or clock is None else _Counting(account, clock)
 
-    def move() -> None:
+
+_NOTHING_TO_DO: Final = nullcontext()
+
+
+@attrs.define(eq=False)
+class _Counting(AbstractContextManager[None]):
+    """The block of `counting`. A class, since every run enters one."""
+
+    _account: Account
+    _clock: Clock
+
+    def __enter__(self) -> None:
+        self._clock.follow(self._move)
+        self._move()
+
+    def __exit__(self, *_: object) -> None:
+        self._clock.unfollow(self._move)
+        self._account.pause()
+
+    def _move(self) -> None:
+        clock, account = self._clock, self._account
         if clock.is_paused:
             account.pause()
         else:
             account.begin()
 
-    clock.follow(move)
-    move()
-    try:
-        yield
-    finally:
-        clock.unfollow(move)
-        account.pause()
+
+def watched(account: Account | None) -> AbstractAsyncContextManager[None]:
+    """Have whoever runs out of seconds during the block end then."""
+    return _NOTHING_TO_DO if account is None or not account.has_seconds else _watching(account)
 
 
 @asynccontextmanager
-async def watched(account: Account | None) -> AsyncIterator[None]:
-    """Have whoever runs out of seconds during the block end then."""
-    if account is None or not account.has_seconds:
-        yield
-        return
+async def _watching(account: Account) -> AsyncIterator[None]:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(account.watch_seconds)
         yield

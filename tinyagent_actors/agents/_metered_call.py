@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from decimal import ROUND_CEILING, Decimal
+from types import TracebackType
 from typing import Final
 
 import attrs
@@ -33,30 +34,54 @@ class MeteredCall:
     call: ModelCall
     account: Account
 
-    @asynccontextmanager
-    async def __call__(
+    def __call__(
         self, model: Model, context: Context, publish: Callable[..., object]
-    ) -> AsyncIterator[ModelStream]:
+    ) -> AbstractAsyncContextManager[ModelStream]:
         """Reserve, open the stream of one answer, and settle when the block is left, however that comes.
 
         Raises:
             BudgetExceededError: There is not enough left.
             SpecError: A cost is bounded, and the price of the model is not known.
         """
-        call, account = self.call, self.account
+        return _Metering(self.call, self.account, model, context, publish)
+
+
+@attrs.define(eq=False)
+class _Metering(AbstractAsyncContextManager[ModelStream]):
+    """The block of a metered call. A class, since every turn enters one."""
+
+    _call: ModelCall
+    _account: Account
+    _model: Model
+    _context: Context
+    _publish: Callable[..., object]
+    _reserve: Reserve = attrs.field(init=False)
+    _opened: AbstractAsyncContextManager[ModelStream] = attrs.field(init=False)
+    _stream: MeteredStream = attrs.field(init=False)
+
+    async def __aenter__(self) -> MeteredStream:
+        call, account, model, context = self._call, self._account, self._model, self._context
         options = call.options if isinstance(call, ProviderCall) else StreamOptions()
         account.check()
         need = need_of(model, context, options, account) if account.is_limited else Need(0, 0)
-        reserve = await account.reserve(need, publish)
-        if isinstance(call, ProviderCall) and reserve.output < need.output:
-            call = attrs.evolve(call, options=attrs.evolve(call.options, max_tokens=reserve.output))
-        metered: MeteredStream | None = None
+        reserve = self._reserve = await account.reserve(need, self._publish)
         try:
-            async with call(model, context, publish) as stream:
-                metered = MeteredStream(stream)
-                yield metered
+            if isinstance(call, ProviderCall) and reserve.output < need.output:
+                call = attrs.evolve(call, options=attrs.evolve(call.options, max_tokens=reserve.output))
+            self._opened = call(model, context, self._publish)
+            self._stream = MeteredStream(await self._opened.__aenter__())
+        except BaseException:
+            account.settle(reserve, NOTHING, self._publish)
+            raise
+        return self._stream
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, raised: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        try:
+            return await self._opened.__aexit__(kind, raised, traceback)
         finally:
-            account.settle(reserve, NOTHING if metered is None else metered.used(reserve), publish)
+            self._account.settle(self._reserve, self._stream.used(self._reserve), self._publish)
 
 
 def bounded(call: ModelCall, max_tokens: int) -> ModelCall:

@@ -100,7 +100,7 @@ class RunClocks:
         if over is not None:
             return str(over.error())
         for scope in self._scopes:
-            scope.cancel("the run is cancelled")
+            scope.note_cancelled()
         return None
 
     def _landing_at(self) -> float:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import attrs
@@ -32,10 +32,9 @@ from tinyagent_actors.providers._source import Source
 from tinyagent_actors.providers._stream import ProviderStream
 
 
-@asynccontextmanager
-async def open_stream(
+def open_stream(
     model: Model | Sequence[Model], context: Context, options: StreamOptions | None = None
-) -> AsyncIterator[ProviderStream]:
+) -> AbstractAsyncContextManager[ProviderStream]:
     """Ask a model, and give its answer while it comes.
 
     The request is sent when the stream is first read, as soon as the governor of its key and host gives leave to. What fails before
@@ -65,23 +64,37 @@ async def open_stream(
                         print(event.text, end="")
                 message = await stream.result()
     """
-    async with open_told_stream(model, context, options) as stream:
-        yield stream
+    return _Opened(model, context, options, None)
 
 
-@asynccontextmanager
-async def open_told_stream(
+def open_told_stream(
     model: Model | Sequence[Model],
     context: Context,
     options: StreamOptions | None = None,
     publish: Publish | None = None,
-) -> AsyncIterator[ProviderStream]:
+) -> AbstractAsyncContextManager[ProviderStream]:
     """Open a stream as `open_stream`, for somebody who tells of its attempts and waits himself: with the run they belong to, say."""
-    stream = await start_stream(model, context, options, publish)
-    try:
-        yield stream
-    finally:
-        await stream.aclose()
+    return _Opened(model, context, options, publish)
+
+
+@attrs.define(eq=False)
+class _Opened(AbstractAsyncContextManager[ProviderStream]):
+    """The block of `open_stream`. A class, since every model call enters one."""
+
+    _model: Model | Sequence[Model]
+    _context: Context
+    _options: StreamOptions | None
+    _publish: Publish | None
+    _stream: ProviderStream | None = attrs.field(default=None, init=False)
+
+    async def __aenter__(self) -> ProviderStream:
+        stream = self._stream = await start_stream(self._model, self._context, self._options, self._publish)
+        return stream
+
+    async def __aexit__(self, *_: object) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            await stream.aclose()
 
 
 async def start_stream(

@@ -103,8 +103,7 @@ class CallBatch:
             await self._until_settled()
         except trio.Cancelled:
             self._cancel_open(self.why())
-            with trio.CancelScope(shield=True):
-                await self._until_settled()
+            await self._until_settled(shield=True)
             raise
         if self._fatal is not None and self.runtime.on_fatal is None:
             raise self._fatal
@@ -118,9 +117,9 @@ class CallBatch:
                 )
         return tuple(self._results[place] for place in range(len(self.calls)))
 
-    async def _until_settled(self) -> None:
+    async def _until_settled(self, *, shield: bool = False) -> None:
         while self._open:
-            with trio.CancelScope(deadline=min(execution.due for execution in self._open)):
+            with trio.CancelScope(deadline=min(execution.due for execution in self._open), shield=shield):
                 await self._settled.park()
             await self._give_up_due()
 
