@@ -23,6 +23,7 @@ from tinyagent_actors.actors import current_runtime
 from tinyagent_actors.providers._certificates import TRUST_NOBODY, Certificates
 from tinyagent_actors.providers._merged_chunks import merge_chunks
 from tinyagent_actors.providers._route import STRAIGHT, Route
+from tinyagent_actors.providers._straight_body import StraightBody, straight_body
 
 MAX_IDLE: Final = 512
 """Connections kept open in all though nobody uses them."""
@@ -222,24 +223,29 @@ class _ShardStream(httpx.AsyncByteStream):
     _network: trio.abc.AsyncResource
     """httpcore's stream over the socket; only its `aclose` is used."""
     _iterator: AsyncIterator[bytes] | None = attrs.field(default=None, init=False)
+    _straight: StraightBody | None = attrs.field(init=False)
+    """The iterator, if it is httpcore's connection that is read, and none of the generators around it."""
     _is_exhausted: bool = attrs.field(default=False, init=False)
     _is_unwound: bool = attrs.field(default=False, init=False)
     """Whether an exception has passed through all of httpcore's generators, a cancel for one: it has closed the connection then."""
     _is_closed: bool = attrs.field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._straight = straight_body(self._body)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
     async def __anext__(self) -> bytes:
         if self._iterator is None:
-            self._iterator = aiter(self._body)
+            self._iterator = self._straight or aiter(self._body)
         try:
             return await anext(self._iterator)
         except StopAsyncIteration:
             self._is_exhausted = True
             raise
         except BaseException:
-            self._is_unwound = True
+            self._is_unwound = self._straight is None
             raise
 
     async def aclose(self) -> None:
@@ -252,6 +258,9 @@ class _ShardStream(httpx.AsyncByteStream):
             return
         if not self._is_exhausted:
             await self._abandon()
+            if self._straight is not None:  # the shard, which nobody holds any more, was no more than that socket
+                await self._owner.give_back(self._shard, is_reusable=False)
+                return
         with trio.CancelScope(shield=True):
             # httpcore asks the sockets of idle connections whether they are readable, also one that was just closed.
             with contextlib.suppress(ValueError):
@@ -264,7 +273,8 @@ class _ShardStream(httpx.AsyncByteStream):
         Closing the outermost alone would leave the others to the garbage collector. In a scope that is cancelled
         already nothing in here can wait, not even for TLS to say goodbye.
         """
-        for part in (self._network.aclose, self._exhaust):
+        parts = (self._network.aclose, self._exhaust) if self._straight is None else (self._network.aclose,)
+        for part in parts:
             with trio.CancelScope(shield=True) as scope:
                 scope.cancel()
                 await part()

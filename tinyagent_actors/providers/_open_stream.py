@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import attrs
@@ -32,9 +32,10 @@ from tinyagent_actors.providers._source import Source
 from tinyagent_actors.providers._stream import ProviderStream
 
 
-def open_stream(
+@asynccontextmanager
+async def open_stream(
     model: Model | Sequence[Model], context: Context, options: StreamOptions | None = None
-) -> AbstractAsyncContextManager[ProviderStream]:
+) -> AsyncIterator[ProviderStream]:
     """Ask a model, and give its answer while it comes.
 
     The request is sent when the stream is first read, as soon as the governor of its key and host gives leave to. What fails before
@@ -64,7 +65,12 @@ def open_stream(
                         print(event.text, end="")
                 message = await stream.result()
     """
-    return _Opened(model, context, options, None)
+    # A generator, which Trio closes at the end of a run where somebody has forgotten to leave the block.
+    stream = await start_stream(model, context, options)
+    try:
+        yield stream
+    finally:
+        await stream.aclose()
 
 
 def open_told_stream(
@@ -79,7 +85,7 @@ def open_told_stream(
 
 @attrs.define(eq=False)
 class _Opened(AbstractAsyncContextManager[ProviderStream]):
-    """The block of `open_stream`. A class, since every model call enters one."""
+    """The block of `open_told_stream`. A class, since every model call of an agent enters one."""
 
     _model: Model | Sequence[Model]
     _context: Context
