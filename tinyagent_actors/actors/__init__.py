@@ -16,6 +16,7 @@ from tinyagent_actors.actors._dead_letters import DeadLetters
 from tinyagent_actors.actors._exit import CancelCause, Exit, ExitReason, Ignore, as_fact, fatal_leaf
 from tinyagent_actors.actors._groups import Groups, Publication
 from tinyagent_actors.actors._handlers import handles
+from tinyagent_actors.actors._hold import Hold
 from tinyagent_actors.actors._leftovers import LeftoverKind, LeftoverRegistry, Leftovers
 from tinyagent_actors.actors._link import LinkExit
 from tinyagent_actors.actors._mailbox import DEFAULT_CAPACITY, Mailbox, MailboxStatistics, OverflowPolicy, Pacer
@@ -85,6 +86,7 @@ __all__ = [
     "ExitReason",
     "Groups",
     "HasChildSpec",
+    "Hold",
     "Ignore",
     "KeySticky",
     "LeastMailbox",

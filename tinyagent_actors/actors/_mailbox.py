@@ -47,6 +47,7 @@ from tinyagent_actors.actors._reply_slot import Envelope, Item
 if TYPE_CHECKING:
     from tinyagent_actors.actors._dead_letters import DeadLetters
     from tinyagent_actors.actors._exit import CancelCause
+    from tinyagent_actors.actors._hold import Hold
 
 OverflowPolicy: TypeAlias = Literal["block", "reject", "drop_oldest", "drop_newest"]
 FREE_IN_A_ROW: Final = 63
@@ -129,6 +130,8 @@ class Mailbox:
     is_closed: bool = attrs.field(default=False, init=False)
     takes_work: bool = attrs.field(default=True, init=False, repr=False)
     """Whether it is neither closed nor stopping."""
+    hold: Hold | None = attrs.field(default=None, init=False, repr=False)
+    """Set while its reader stands still, and those whose asks lie here with it."""
 
     def offer(self, item: Item) -> bool:
         """Queue a message if there is room (or the policy makes some); False if the sender has to wait.

@@ -178,12 +178,16 @@ class ActorRef(Generic[MessageT_contra, ReplyT_co]):
         edge = 0 if asker is None else runtime.wait_graph.add(asker.path, self.path)
         slot = ReplySlot(self.path, caller_deadline(task), runtime.dead_letters, waiting_clock(asker))
         envelope = Envelope(message, None if place is None else place.event, slot)
+        if mailbox.hold is not None:
+            mailbox.hold.add(slot)
         try:
             if not mailbox.offer(envelope):
                 await mailbox.put(envelope)
             reply: ReplyT_co = await slot.wait()
             return reply
         finally:
+            if mailbox.hold is not None:
+                mailbox.hold.drop(slot)
             if slot.is_withdrawn:
                 mailbox.withdraw(envelope)
             if asker is not None:

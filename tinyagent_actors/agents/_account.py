@@ -10,7 +10,7 @@ from typing import Final
 import attrs
 import trio
 
-from tinyagent_actors.actors import Clock, current_clock
+from tinyagent_actors.actors import Clock, Hold, current_clock
 from tinyagent_actors.agents._budget import UNLIMITED, Budget
 from tinyagent_actors.agents._lease import Lease, Need, enter
 from tinyagent_actors.agents._spending import Spending
@@ -217,10 +217,15 @@ async def _wait(short: Lease, publish: Publish) -> None:
     await short.changed.park()
 
 
-def counting(account: Account | None) -> AbstractContextManager[None]:
-    """Have the block be time in which the run goes on, but for the pauses of its clock."""
+def counting(account: Account | None, hold: Hold | None = None) -> AbstractContextManager[None]:
+    """Have the block be time in which the run goes on, but for the pauses of its clock.
+
+    Args:
+        account: Whose time it is; None: nobody counts.
+        hold: Who stands still with the clock.
+    """
     clock = current_clock.get()
-    return _NOTHING_TO_DO if account is None or clock is None else _Counting(account, clock)
+    return _NOTHING_TO_DO if account is None or clock is None else _Counting(account, clock, hold)
 
 
 _NOTHING_TO_DO: Final = nullcontext()
@@ -232,6 +237,7 @@ class _Counting(AbstractContextManager[None]):
 
     _account: Account
     _clock: Clock
+    _hold: Hold | None
 
     def __enter__(self) -> None:
         self._clock.follow(self._move)
@@ -240,13 +246,19 @@ class _Counting(AbstractContextManager[None]):
     def __exit__(self, *_: object) -> None:
         self._clock.unfollow(self._move)
         self._account.pause()
+        if self._hold is not None:
+            self._hold.end()
 
     def _move(self) -> None:
-        clock, account = self._clock, self._account
-        if clock.is_paused:
-            account.pause()
+        hold = self._hold
+        if self._clock.is_paused:
+            self._account.pause()
+            if hold is not None:
+                hold.begin()
         else:
-            account.begin()
+            self._account.begin()
+            if hold is not None:
+                hold.end()
 
 
 def watched(account: Account | None) -> AbstractAsyncContextManager[None]:

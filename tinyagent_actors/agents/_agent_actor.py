@@ -19,7 +19,7 @@ import attrs
 import trio
 
 from tinyagent_actors._errors import BudgetExceededError, DepthLimitError, SpecError, TinyAgentError, ValueShapeError
-from tinyagent_actors.actors import ActorContext, CancelCause, ReplySlot
+from tinyagent_actors.actors import ActorContext, CancelCause, Hold, ReplySlot
 from tinyagent_actors.agents._account import Account, watched
 from tinyagent_actors.agents._budget import UNLIMITED, Budget
 from tinyagent_actors.agents._crew import Crew
@@ -210,6 +210,7 @@ class AgentActor:
             cause=self._context.cell.event,
             above=clocks_of_asker(slot),
             account=account,
+            hold=Hold(self._context.cell.address.mailbox),
             recovery=memory.recovery,
         )
         account.run.on_spent = run.fail

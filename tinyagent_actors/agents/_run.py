@@ -20,7 +20,7 @@ import attrs
 import trio
 
 from tinyagent_actors._errors import BudgetExceededError, RepeatedCallError, TinyAgentError, TurnLimitError
-from tinyagent_actors.actors import CancelCause, ClockAbove, Runtime, as_fact
+from tinyagent_actors.actors import CancelCause, ClockAbove, Hold, Runtime, as_fact
 from tinyagent_actors.agents._account import Account, counting
 from tinyagent_actors.agents._compaction import Compaction
 from tinyagent_actors.agents._hooks import Hooks
@@ -106,6 +106,8 @@ class Run:
     clocks: RunClocks = attrs.field(init=False, repr=False)
     account: Account | None = attrs.field(default=None, repr=False)
     """What it may spend; None: nobody counts."""
+    hold: Hold | None = attrs.field(default=None, repr=False)
+    """Who stands still with it, because they have asked its agent next; None: nobody can."""
     recovery: Recovery | None = attrs.field(default=None, repr=False)
     """What is done about a context that is too long; None: nothing."""
     turn: int = attrs.field(default=0, init=False)
@@ -155,7 +157,7 @@ class Run:
         try:
             with self.scope:
                 async with self.clocks.running():
-                    with counting(self.account):
+                    with counting(self.account, self.hold):
                         await self.loop(prompt)
         except trio.Cancelled:
             self.interrupted = self.interrupted or outer_cause()
