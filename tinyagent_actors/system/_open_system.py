@@ -127,7 +127,7 @@ class _Block(AbstractAsyncContextManager[System]):
 
     async def _close(self) -> None:
         """Have the system shut down, and wait for it; the cancel of a caller waits too, Ctrl-C hurries."""
-        closing = _Closing(self._system, self._seconds)
+        closing = _Closing(self._system, self._seconds, self._watchdog)
         trio.lowlevel.spawn_system_task(
             closing.run, name=f"shutdown of system {self._name}", context=contextvars.copy_context()
         )
@@ -155,6 +155,7 @@ class _Closing:
 
     _system: System
     _seconds: float
+    _watchdog: Watchdog | None
     is_over: trio.Event = attrs.field(factory=trio.Event, init=False)
     outcome: outcome.Outcome[None] | None = attrs.field(default=None, init=False)
 
@@ -162,5 +163,8 @@ class _Closing:
         """Shut the system down."""
         try:
             self.outcome = await outcome.acapture(self._system.shut_down, self._seconds)
+            if self._watchdog is not None:
+                self._watchdog.stop()
+                await self._watchdog.wait_stopped()
         finally:
             self.is_over.set()

@@ -14,7 +14,9 @@ thread itself says where it is.
 So a step that is longer than `slow_step` is always told, and one that takes four fifths of it may be; its `seconds` are those
 from the first look that found it, and so a little too few. Several steps in a row, each of them short, are not told.
 
-What it costs is a look, and a call, twenty times a second, and nothing for a step or a message.
+What it costs is a look, and a call, twenty times a second where the loop has little to do, and nothing for a step or a message.
+Where it has much to do, the thread's wish to look is what costs (`_alarm`). There a task of the loop's (`_beat`) winds the alarm up
+before it goes off, so that the thread sleeps until a step is longer than the time between two looks.
 
 Refused: an instrument of Trio's, which would be exact. It is called at each step, and a step is short: with `before_task_step`
 and `after_task_step` an ask took 1.4 times as long, with `before_task_step` alone 1.1 times, even where it was a function in C
@@ -25,6 +27,8 @@ Under a virtual clock there is no watchdog: its thread would come between the st
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import logging
 import sys
 import threading
@@ -38,11 +42,14 @@ import trio
 
 from tinyagent_actors.actors import CallPlace, Cell, Runtime, as_fact, cell_of_frame, current_place
 from tinyagent_actors.events import LoopBlockedEvent, SubscriberFailedEvent
+from tinyagent_actors.system._alarm import Alarm, make_alarm
 from tinyagent_actors.tools import place_of_frame
 
 DEFAULT_SLOW_STEP: Final = 0.25
 _LOOKS: Final = 5
 _LOUD: Final = 4
+_BUSY: Final = 0.5
+"""The share of a processor above which the loop has much to do."""
 _WAITING: Final = "trio._core._io_"
 """Where Trio waits for the world: the head of the module's name."""
 
@@ -60,7 +67,11 @@ class Watchdog:
     _slow_step: float
     _token: trio.lowlevel.TrioToken = attrs.field(factory=trio.lowlevel.current_trio_token, init=False)
     _loop_thread: int = attrs.field(factory=threading.get_ident, init=False)
-    _is_stopped: threading.Event = attrs.field(factory=threading.Event, init=False)
+    _alarm: Alarm = attrs.field(init=False)
+    _beating: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False, repr=False)
+    _has_ended: trio.Event = attrs.field(factory=trio.Event, init=False, repr=False)
+    """Set when the thread has nothing left to do."""
+    _is_stopped: bool = attrs.field(default=False, init=False)
     _called_at: float | None = attrs.field(default=None, init=False)
     """When the loop was asked to answer; None if it is not to."""
     _began_at: float = attrs.field(default=0.0, init=False)
@@ -74,22 +85,44 @@ class Watchdog:
 
     def start(self) -> None:
         """Begin to watch."""
+        self._alarm = make_alarm(self._slow_step / _LOOKS)
+        trio.lowlevel.spawn_system_task(self._beat, name="watchdog", context=contextvars.Context())
         threading.Thread(target=self._watch, name="tinyagent_actors watchdog", daemon=True).start()
 
     def stop(self) -> None:
-        """Watch no more."""
-        self._is_stopped.set()
+        """Watch no more. A second time changes nothing."""
+        self._is_stopped = True
+        self._alarm.stop()
+        self._beating.cancel()
+
+    async def wait_stopped(self) -> None:
+        """Wait until its thread has given back what it had, for a second at most. Cancelling it leaves nothing behind."""
+        with trio.move_on_after(1):
+            await self._has_ended.wait()
+
+    async def _beat(self) -> None:
+        """Wind the alarm up: often while the loop is busy, so that it never goes off between short steps; else now and then."""
+        often, seldom = self._slow_step / _LOOKS / 2, self._slow_step
+        pause = often
+        with self._beating:
+            while True:
+                self._alarm.wind()
+                used = time.thread_time()
+                await trio.sleep(pause)
+                pause = often if time.thread_time() - used > pause * _BUSY else seldom
 
     # In its own thread.
 
     def _watch(self) -> None:
-        while not self._is_stopped.wait(self._slow_step / _LOOKS):
+        while self._alarm.wait():
             try:
                 self.look(time.monotonic())
             except trio.RunFinishedError:
-                return
+                self._alarm.stop()
             except Exception as error:  # noqa: BLE001  # a fault of its own: told, and no reason to look no more
                 self._tell_fault(error)
+        with contextlib.suppress(trio.RunFinishedError):
+            self._token.run_sync_soon(self._has_ended.set)
 
     def look(self, now: float) -> None:
         """See what the loop is at, and have it answer if it is in the middle of a step.
@@ -120,7 +153,7 @@ class Watchdog:
         try:
             self._token.run_sync_soon(tell)
         except trio.RunFinishedError:
-            self.stop()
+            self._alarm.stop()
 
     # In the loop.
 
@@ -130,7 +163,7 @@ class Watchdog:
         seconds = time.monotonic() - self._began_at
         self._held = set()
         self._called_at, self._is_said = None, False
-        if not was_called or seconds < self._slow_step * (_LOOKS - 1) / _LOOKS or self._is_stopped.is_set():
+        if not was_called or seconds < self._slow_step * (_LOOKS - 1) / _LOOKS or self._is_stopped:
             return
         task = next((task for task in _tasks() if getattr(task.coro, "cr_frame", None) in held), None)
         places = (cell_of_frame(frame) or place_of_frame(frame) for frame in held)
