@@ -22,6 +22,8 @@ if MODE == "unfit":
         {"name": "strange name/é", "inputSchema": {"type": "object"}},
         {"name": "n" * 200, "inputSchema": {"type": "object"}},
     ]
+elif MODE == "many":
+    TOOLS += [{"name": f"tool_{number}", "inputSchema": {"type": "object"}} for number in range(10_000)]
 
 
 def send(message: dict[str, Any]) -> None:
@@ -92,6 +94,10 @@ def main() -> None:
             case "tools/list":
                 answer(number, {"tools": TOOLS})
             case "tools/call":
+                if MODE == "chatty":
+                    token = message["params"]["_meta"]["progressToken"]
+                    said = {"progressToken": token, "progress": 1, "message": "x" * 1_000_000}
+                    send({"method": "notifications/progress", "params": said})
                 call(number, message["params"]["arguments"].get("text", ""))
             case "ping":
                 answer(number, {})

@@ -27,10 +27,13 @@ from tinyagent_actors import (
     open_system,
 )
 from tinyagent_actors.actors import conflate
+from tinyagent_actors.agents._mcp_actor import LONGEST_PROGRESS
+from tinyagent_actors.agents._mcp_tools import MOST_TOOLS
 from tinyagent_actors.events import McpServerLoggedEvent, ToolExecutionUpdateEvent, ToolListChangedEvent
 from tinyagent_actors.messages import ToolCall, ToolResultMessage
 from tinyagent_actors.testing import CallSpec, Reply, open_endpoint
 from tinyagent_actors.tools import CallBatch, open_process_group
+from tinyagent_actors.tools._arguments import ArgumentReader
 
 pytest.importorskip("mcp")
 pytestmark = pytest.mark.process
@@ -240,6 +243,35 @@ async def test_tools_that_are_unfit() -> None:
     assert echo == "raw_echo"
     assert strange.startswith("raw_strange_name___")
     assert (len(strange) < 64, len(long)) == (True, 64)
+
+
+async def test_a_server_with_ten_thousand_tools(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first are taken; of the others none is made, which would hold the loop, and it is told that they are left out."""
+    made: list[str] = []
+
+    def reader(name: str, *rest: Any) -> ArgumentReader:
+        made.append(name)
+        return ArgumentReader(name, *rest)
+
+    monkeypatch.setattr("tinyagent_actors.agents._mcp_tools.ArgumentReader", reader)
+    async with running(raw("many")) as (system, events):
+        (change,) = told(events, ToolListChangedEvent)
+        result = await call(system, raw("many"), "raw_echo", text="x")
+
+    assert len(change.tools) == len(made) == MOST_TOOLS
+    assert change.refused == (
+        f"raw_tool_{MOST_TOOLS - 1}: more than {MOST_TOOLS} tools; it and what follows is left out",
+    )
+    assert "x" in result.text
+
+
+async def test_progress_that_is_long_is_cut() -> None:
+    """A megabyte of text with each step would be a megabyte for every listener."""
+    async with running(raw("chatty")) as (system, events):
+        assert (await call(system, raw("chatty"), "raw_echo", text="x")).text == "x"
+        (update,) = told(events, ToolExecutionUpdateEvent)
+
+    assert update.partial_result.content[0].text == f"1: {'x' * LONGEST_PROGRESS}"
 
 
 async def test_content_of_all_kinds() -> None:

@@ -43,6 +43,8 @@ PING: Final = 5.0
 """Seconds that a server has to say that it lives."""
 RELIST: Final = 0.5
 """Seconds between two readings of the list of tools."""
+LONGEST_PROGRESS: Final = 2000
+"""Characters of what a server says of the progress of a call."""
 _MARGIN: Final = 10.0
 """Seconds that a tool has beyond the time of its call: for a restart, and for the ping."""
 _MOST_PAGES: Final = 64
@@ -169,7 +171,7 @@ class McpActor:
         async def progress(done: float, total: float | None, message: str | None) -> None:
             await trio.lowlevel.checkpoint()
             of = "" if total is None else f" of {total:g}"
-            call.report(f"{done:g}{of}{': ' + message if message else ''}")
+            call.report(f"{done:g}{of}{': ' + message[:LONGEST_PROGRESS] if message else ''}")
 
         try:
             return to_tool_result(await client.call_tool(call.name, dict(call.arguments), progress_callback=progress))

@@ -78,7 +78,11 @@ class StdioTransport:
         buffer = bytearray()
         with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
             while data := await group.stdout.receive_some():
-                *lines, buffer = (buffer + data).split(b"\n")
+                buffer += data
+                if b"\n" not in data:  # the whole is not looked through again for each piece of a long line
+                    lines = []
+                else:
+                    *lines, buffer = buffer.split(b"\n")
                 for line in filter(None, map(bytes.strip, map(bytes, lines))):
                     try:
                         message: Any = SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False))

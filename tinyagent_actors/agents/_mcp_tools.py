@@ -80,20 +80,19 @@ def make_tools(
     """
     made: dict[str, Tool] = {}
     refused: list[str] = []
-    for one in listed:
+    for place, one in enumerate(listed):
         name = name_of(prefix, one.name)
+        if place == MOST_TOOLS:  # none of them is made, nor looked at: each takes its time
+            refused.append(f"{name}: more than {MOST_TOOLS} tools; it and what follows is left out")
+            break
+        if name in made:
+            refused.append(f"{name}: its name is listed twice")
+            continue
         try:
-            tool = _make_tool(one, name, server, runtime, seconds)
+            made[name] = _make_tool(one, name, server, runtime, seconds)
         except UnfitToolError as error:
             refused.append(f"{name}: {error}")
-            continue
-        if len(made) >= MOST_TOOLS:
-            refused.append(f"{name}: more than {MOST_TOOLS} tools")
-        elif name in made:
-            refused.append(f"{name}: its name is listed twice")
-        else:
-            made[name] = tool
-    return tuple(made.values()), tuple(refused[:MOST_TOOLS])
+    return tuple(made.values()), tuple(refused)
 
 
 def _make_tool(listed: Any, name: str, server: str, runtime: Runtime, seconds: float) -> Tool:
