@@ -55,6 +55,7 @@ from tinyagent_actors.actors._timer import Timer
 from tinyagent_actors.actors._types import MessageT, ReplyT
 from tinyagent_actors.actors._via import Via
 from tinyagent_actors.actors._wait_graph import WaitGraph
+from tinyagent_actors.actors._wait_set import WaitSet
 from tinyagent_actors.actors._work_queue import WorkQueue
 
 __all__ = [
@@ -126,6 +127,7 @@ __all__ = [
     "Timer",
     "Via",
     "WaitGraph",
+    "WaitSet",
     "WorkQueue",
     "as_fact",
     "block",

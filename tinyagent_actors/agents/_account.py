@@ -209,12 +209,12 @@ class Account:
                     lease.run_out("seconds")
             first = min(timed, key=lambda lease: lease.due(now) if lease.spent is None else math.inf)
             with trio.CancelScope(deadline=first.due(now) if first.spent is None else math.inf):
-                await first.changed.park()
+                await first.wait_change()
 
 
 async def _wait(short: Lease, publish: Publish) -> None:
     publish(BudgetWaitingEvent, lease=short.path, under_way=short.under_way)
-    await short.changed.park()
+    await short.wait_change()
 
 
 def counting(account: Account | None, hold: Hold | None = None) -> AbstractContextManager[None]:

@@ -41,10 +41,9 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 import attrs
-import trio
 
 from tinyagent_actors._errors import BudgetExceededError
-from tinyagent_actors.actors import Runtime
+from tinyagent_actors.actors import Runtime, WaitSet
 from tinyagent_actors.agents._budget import UNLIMITED, Budget, Unit
 from tinyagent_actors.agents._spending import Spending
 from tinyagent_actors.agents._tally import Tally
@@ -101,8 +100,8 @@ class Lease:
     runtime: Runtime | None = attrs.field(default=None, repr=False)
     """Where it is told that it has run out; None: nowhere."""
     _own: Tally = attrs.field(factory=Tally, init=False)
-    _below: Tally = attrs.field(factory=Tally, init=False)
-    """What was used by the leases that draw on it."""
+    _below: Tally | None = attrs.field(default=None, init=False)
+    """What was used by the leases that draw on it, if any have."""
     reserved_tokens: int = attrs.field(default=0, init=False)
     reserved_pico: int = attrs.field(default=0, init=False)
     under_way: int = attrs.field(default=0, init=False)
@@ -114,8 +113,8 @@ class Lease:
     """Runs that go on, below it too."""
     _ran: float = attrs.field(default=0.0, init=False, repr=False)
     _since: float = attrs.field(default=0.0, init=False, repr=False)
-    changed: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot, init=False, repr=False)
-    """Where those wait who want a reserve to be given back, or the clock to go on."""
+    _waiting: WaitSet | None = attrs.field(default=None, init=False, repr=False)
+    """Who wants a reserve to be given back, or the clock to go on."""
 
     @property
     def own(self) -> Spending:
@@ -125,7 +124,8 @@ class Lease:
     @property
     def used(self) -> Spending:
         """What was used by everybody who draws on it."""
-        return self._own.spending + self._below.spending
+        own = self._own.spending
+        return own if self._below is None else own + self._below.spending
 
     def chain(self) -> Iterator[Lease]:
         """Give this lease and all that it draws on."""
@@ -133,6 +133,16 @@ class Lease:
         while lease is not None:
             yield lease
             lease = lease.parent
+
+    async def wait_change(self) -> None:
+        """Wait for a reserve to be given back, for the clock to go on, or for its end. Cancelling it leaves nothing behind."""
+        if self._waiting is None:
+            self._waiting = WaitSet()
+        await self._waiting.wait()
+
+    def _tell_change(self) -> None:
+        if self._waiting is not None:
+            self._waiting.wake_all()
 
     # What is left.
 
@@ -167,7 +177,7 @@ class Lease:
         self.reserved_pico += pico
         self.under_way += requests
         if requests < 0:
-            self.changed.unpark_all()
+            self._tell_change()
 
     # The clock.
 
@@ -176,7 +186,7 @@ class Lease:
         if self._running == 0:
             self._since = now
         self._running += 1
-        self.changed.unpark_all()
+        self._tell_change()
 
     def stop_clock(self, now: float) -> None:
         """Hear that a run does not go on any more, or waits for somebody's approval."""
@@ -201,7 +211,7 @@ class Lease:
         """Be spent, for good: end whoever it belongs to, once. Gives the error that says so."""
         if self.spent is None:
             self.spent = unit
-            self.changed.unpark_all()
+            self._tell_change()
             if self.runtime is not None:
                 self.runtime.bus.publish(BudgetExceededEvent, self.path, which=unit)
             if self.on_spent is not None:
@@ -233,5 +243,7 @@ def enter(heads: tuple[Lease, ...], spending: Spending) -> None:
         head._own.add(spending)  # noqa: SLF001  # a part of the class: one step on several
         lease = head.parent
         while lease is not None:
+            if lease._below is None:  # noqa: SLF001
+                lease._below = Tally()  # noqa: SLF001
             lease._below.add(spending)  # noqa: SLF001
             lease = lease.parent
