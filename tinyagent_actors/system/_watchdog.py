@@ -86,8 +86,8 @@ class Watchdog:
     def start(self) -> None:
         """Begin to watch."""
         self._alarm = make_alarm(self._slow_step / _LOOKS)
-        trio.lowlevel.spawn_system_task(self._beat, name="watchdog", context=contextvars.Context())
         threading.Thread(target=self._watch, name="tinyagent_actors watchdog", daemon=True).start()
+        trio.lowlevel.spawn_system_task(self._beat, name="watchdog", context=contextvars.Context())
 
     def stop(self) -> None:
         """Watch no more. A second time changes nothing."""
