@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
+import attrs
 import pytest
 import trio
 import trio.testing
@@ -13,19 +16,23 @@ from tests.agents._scripted import Say, ScriptedCall, agent_spec, config_of
 from tinyagent_actors import (
     AgentEndEvent,
     AssistantMessage,
+    Context,
     DeadlineExceededError,
     Limits,
+    Model,
     SpecError,
     ToolExecutionEndEvent,
     ToolResultMessage,
     ToolTimeoutError,
+    UserMessage,
     open_system,
     tool,
 )
 from tinyagent_actors._errors import BudgetExceededError
 from tinyagent_actors.actors import CancelCause, Clock, Runtime, current_clock
-from tinyagent_actors.agents import Run
+from tinyagent_actors.agents import Run, SummariseOldest
 from tinyagent_actors.agents._output import Output
+from tinyagent_actors.agents._recovery import Recovery
 from tinyagent_actors.tools import ToolContext
 
 
@@ -100,6 +107,124 @@ async def test_each_deadline_fires_alone_and_is_named(fires: str, autojump_clock
     assert ends[0].error == ToolTimeoutError("hang", fires, 2.0)
     assert results(run) == [f"timed out: ended by the {fires} deadline{whose} after 2 s"]
     assert trio.current_time() == 2
+
+
+@attrs.define
+class LateCall(ScriptedCall):
+    """A `ModelCall` whose answers are whole only when more time has passed than there was, and no await tells of it."""
+
+    clock: trio.testing.MockClock = attrs.field(kw_only=True)
+
+    @asynccontextmanager
+    async def __call__(self, model: Model, context: Context, publish: Callable[..., object]) -> AsyncIterator[Any]:
+        async with ScriptedCall.__call__(self, model, context, publish) as stream:
+            yield stream
+            self.clock.jump(5)
+
+
+async def test_a_turn_that_ends_as_its_time_is_over_has_ended(autojump_clock: trio.testing.MockClock) -> None:
+    """T22: where the deadline of a turn passes in the tick in which the last turn ends, the answer is there and the run is done."""
+    run, _ = make(LateCall([Say("All of it.")], clock=autojump_clock), turn_seconds=3)
+    await run.execute(())
+
+    assert run.error is None
+    assert run.last_message is not None
+    assert run.last_message.stop_reason == "stop"
+
+
+async def test_what_goes_on_after_such_a_turn_is_ended_by_its_deadline(autojump_clock: trio.testing.MockClock) -> None:
+    """T22: a run that goes on after a turn whose time was over by its end is ended at its next await, and that turn is named."""
+    call = LateCall([Say("All of it."), Say("never")], clock=autojump_clock)
+    run, events = make(call, turn_seconds=3, run_seconds=100)
+    run.follow_ups.add((UserMessage("More."),))
+    await run.execute(())
+
+    assert run.error == told(events, AgentEndEvent)[0].error == DeadlineExceededError("turn", "/a")
+    assert [message.text for message in run.transcript] == ["All of it.", "More.", ""]
+    assert run.interrupted is None
+
+
+async def test_what_lies_between_two_turns_is_in_no_turn(autojump_clock: trio.testing.MockClock) -> None:
+    """T22: the deadline of a turn that ended in time does not end what the run does before the next one."""
+
+    class Slow(Recovery):
+        async def compact(self, run: Run) -> None:
+            await trio.sleep(10)
+
+    run, _ = make(ScriptedCall([Say("First."), Say("Second.", seconds=2)]), turn_seconds=3, run_seconds=100)
+    run.recovery = Slow(SummariseOldest())
+    run.follow_ups.add((UserMessage("More."),))
+    await run.execute(())
+
+    assert run.error is None
+    assert [message.text for message in run.transcript] == ["First.", "More.", "Second."]
+    assert trio.current_time() == 22
+
+
+async def test_an_interrupt_between_two_turns_is_one(autojump_clock: trio.testing.MockClock) -> None:
+    """T22: a compaction that is interrupted cleans up until after the run's deadline; the interrupt is what ended the run."""
+
+    class Tidy(Recovery):
+        async def compact(self, run: Run) -> None:
+            try:
+                await trio.sleep_forever()
+            finally:
+                with trio.CancelScope(shield=True):
+                    await trio.sleep(4)
+
+    run, events = make(ScriptedCall([]), run_seconds=4, soft_landing=None)
+    run.recovery = Tidy(SummariseOldest())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run.execute, ())
+        await trio.sleep(2)
+        run.interrupt(CancelCause("the user", "Esc was pressed", "interrupt"))
+
+    (end,) = told(events, AgentEndEvent)
+    assert (end.error, end.source) == (None, "interrupt")
+    assert trio.current_time() == 6
+
+
+async def test_an_outer_cancel_at_the_deadline_of_a_turn_passes_on(autojump_clock: trio.testing.MockClock) -> None:
+    """T22: a deadline that passes together with a scope of the caller's is told as the run's error; the cancel goes on to its scope."""
+    run, events = make(ScriptedCall([Say("Half.", seconds=100)]), turn_seconds=2)
+    with trio.move_on_after(2) as outer:
+        await run.execute(())
+
+    assert outer.cancelled_caught
+    assert run.error == told(events, AgentEndEvent)[0].error == DeadlineExceededError("turn", "/a")
+
+
+async def test_an_outer_cancel_before_the_deadline_is_one(autojump_clock: trio.testing.MockClock) -> None:
+    """T22: the tool cleans up until after all deadlines; what ended the run is the cancel from outside, and no deadline."""
+
+    @tool(cleanup_grace=20)
+    async def cleans_up() -> None:
+        """Wait, then clean up."""
+        try:
+            await trio.sleep_forever()
+        finally:
+            await trio.sleep(10)
+
+    run, events = make(ScriptedCall([Say("", (("cleans_up", {}),))]), cleans_up, turn_seconds=4, run_seconds=5)
+    with trio.move_on_after(2) as outer:
+        await run.execute(())
+
+    assert outer.cancelled_caught
+    assert run.error is None
+    assert told(events, AgentEndEvent)[0].source == "outer"
+    assert trio.current_time() == 12
+
+
+async def test_an_interrupt_before_a_run_begins_ends_it(autojump_clock: trio.testing.MockClock) -> None:
+    """T16: a run that was interrupted before its first step asks no model for more than a moment, and keeps who did it."""
+    call = ScriptedCall([Say("never", seconds=100)])
+    run, _ = make(call, run_seconds=10)
+    run.interrupt(CancelCause("user", "it is enough", "interrupt"))
+    await run.execute(())
+
+    assert run.error is None
+    assert run.interrupted == CancelCause("user", "it is enough", "interrupt")
+    assert trio.current_time() == 0
 
 
 async def test_a_tools_own_too_slow_error_is_its_own(autojump_clock: trio.testing.MockClock) -> None:

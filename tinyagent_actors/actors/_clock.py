@@ -218,7 +218,7 @@ class ClockScope:
     clock: Clock
     _scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False, repr=False)
     was_cancelled: bool = attrs.field(default=False, init=False)
-    """Whether `cancel`, or one further out, came before the deadline: then that is what ended it, however long the cleanup took."""
+    """Whether `cancel` came before the deadline: then that is what ended it, however long the cleanup took."""
 
     def __enter__(self) -> Self:
         self.clock.follow(self._move)
@@ -244,10 +244,6 @@ class ClockScope:
         if self.clock.ran_out() is None:
             self.was_cancelled = True
         self._scope.cancel(reason=reason)
-
-    def note_cancelled(self) -> None:
-        """Hear that a cancel from further out came before the deadline: that is what ends it."""
-        self.was_cancelled = True
 
     @property
     def cancel_called(self) -> bool:

@@ -111,9 +111,8 @@ class Run:
     recovery: Recovery | None = attrs.field(default=None, repr=False)
     """What is done about a context that is too long; None: nothing."""
     turn: int = attrs.field(default=0, init=False)
-    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False, repr=False)
     interrupted: CancelCause | None = attrs.field(default=None, init=False)
-    """By whom and why, if it was interrupted. Set before the scope is cancelled."""
+    """By whom and why, if it was interrupted. Set before it is cancelled."""
     last_message: AssistantMessage | None = attrs.field(default=None, init=False, repr=False)
     error: BaseException | None = attrs.field(default=None, init=False)
     """The limit or defect that ended it; what a provider did wrong is in `last_message.error`."""
@@ -136,13 +135,13 @@ class Run:
         """End it: stream and tools are cancelled, what came is kept. Does not wait; the first cause stays."""
         if not self.is_over and self.interrupted is None:
             self.interrupted = cause
-            self.scope.cancel(reason=f"{cause.source} by {cause.by}")
+            self.clocks.cancel(f"{cause.source} by {cause.by}")
 
     def fail(self, error: Exception) -> None:
         """End it with an error, from outside: stream and tools are cancelled, what came is kept. Does not wait; the first stays."""
         if not self.is_over and self.error is None:
             self.error = error
-            self.scope.cancel(reason=type(error).__name__)
+            self.clocks.cancel(type(error).__name__)
 
     async def execute(self, prompt: tuple[Message, ...]) -> None:
         """Run to the end: afterwards `last_message`, or `error`, says how it went. Nothing is left running.
@@ -155,10 +154,9 @@ class Run:
         self._begun_at = len(self.transcript)
         self.publish(AgentStartEvent)
         try:
-            with self.scope:
-                async with self.clocks.running():
-                    with counting(self.account, self.hold):
-                        await self.loop(prompt)
+            async with self.clocks.running():
+                with counting(self.account, self.hold):
+                    await self.loop(prompt)
         except trio.Cancelled:
             self.interrupted = self.interrupted or outer_cause()
             raise
@@ -191,7 +189,7 @@ class Run:
             if not await self._recover(prompt):
                 return
             self._begin_turn()  # first, so that where the limit ends the run nothing was taken out of a queue
-            async with self.clocks.turn():
+            with self.clocks.turn():
                 self._enter(prompt, follow_up=wants_more)
                 prompt = ()
                 answer = await self._ask_model()

@@ -1,8 +1,12 @@
 """The clocks of a run: how long it and each of its turns may last, and how it lands softly.
 
 A turn's clock stands below the run's; the run's stands below whatever its agent is a part of: the call, turn and run of the agent that asked,
-the lease of a tree. An ended turn or run raises the error of the clock that has run out, whichever of them that was; what the
+the lease of a tree. A turn whose time is over ends the run, so both have one scope, that of the run, which follows the inner of
+their clocks; an interrupt cancels the same one. An ended run raises the error of the clock that has run out, whichever that was; what the
 model had said by then is in the transcript, and each of its calls has its result, because that is how a run takes any cancel.
+
+The race. *The time of a turn passes in the very tick in which the turn ends*: the scope is cancelled, and nobody was told. If the run is
+done with that, it is; otherwise the next await ends it, with the error of the turn.
 
 Soft landing. A run that is cut at its deadline has worked for nothing if the model did not come to say what it had found. So the
 last part of the time is kept for one last turn: at `Limits.soft_landing` of it tools are ended (by the deadline named
@@ -16,7 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from contextvars import Token
 from types import TracebackType
 
@@ -28,7 +32,6 @@ from tinyagent_actors.actors import (
     CancelCause,
     Clock,
     ClockAbove,
-    ClockScope,
     OuterDeadline,
     ReplySlot,
     current_cell,
@@ -40,7 +43,7 @@ from tinyagent_actors.messages import UserMessage
 
 @attrs.define(eq=False)
 class RunClocks:
-    """The clocks of one run, from when it begins."""
+    """The clocks of one run, from when it begins, and the one scope that they end."""
 
     limits: Limits
     path: str
@@ -48,16 +51,22 @@ class RunClocks:
     above: tuple[ClockAbove, ...] = ()
     """What the run is a part of."""
     _run: Clock | None = attrs.field(default=None, init=False)
+    _inner: Clock | None = attrs.field(default=None, init=False)
+    """The turn's during a turn, the run's between two."""
     _margin: float = attrs.field(default=math.inf, init=False)
     """Seconds before the end at which the run begins to land; ``inf``: it does not."""
-    _scopes: list[ClockScope] = attrs.field(factory=list, init=False, repr=False)
+    _scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False, repr=False)
+    _was_cancelled: bool = attrs.field(default=False, init=False)
+    """Whether a cancel came before any deadline: then that is what ended the run, however long its cleanup took."""
+    _unheard: TinyAgentError | None = attrs.field(default=None, init=False, repr=False)
+    """The error of a turn whose time was over as it ended, before any await had told it."""
     error: TinyAgentError | None = attrs.field(default=None, init=False)
     """Says which deadline has ended the run, if one did."""
     is_landing: bool = attrs.field(default=False, init=False)
     """Whether this is the last turn: it has no tools."""
 
     def running(self) -> AbstractAsyncContextManager[None]:
-        """Be the run: the block is ended when its time is over. To be entered at once, in the task that calls.
+        """Be the run: the block is ended when its time is over, or by `cancel`. To be entered at once, in the task that calls.
 
         Raises:
             DeadlineExceededError: A deadline ended the block; it says which. Another error where a clock above means one.
@@ -68,23 +77,19 @@ class RunClocks:
         whole = min(clock.left for clock in run.line())
         if self.limits.soft_landing is not None and whole < math.inf:
             self._margin = (1 - self.limits.soft_landing) * whole
-        return _Limited(self, run)
+        return _Running(self, run, self._scope)
 
-    def turn(self) -> AbstractAsyncContextManager[None]:
-        """Be the next turn: the block is ended when its time, or the run's, is over. Whether it is the last: see `is_landing`.
-
-        Raises:
-            DeadlineExceededError: As of `running`.
-        """
+    def turn(self) -> AbstractContextManager[None]:
+        """Be the next turn: the run is ended when the turn's time is over. Whether it is the last: see `is_landing`."""
         assert self._run is not None, "it is running"
         self.is_landing = trio.current_time() >= self._landing_at()
-        return _Limited(self, Clock("turn", _seconds(self.limits.turn_seconds), path=self.path, above=(self._run,)))
+        return _Turn(self, Clock("turn", _seconds(self.limits.turn_seconds), path=self.path, above=(self._run,)))
 
     def above_calls(self) -> tuple[ClockAbove, ...]:
         """Give what stands above the clocks of this turn's calls."""
-        turn = self._scopes[-1].clock
+        assert self._inner is not None, "it is running"
         is_last = self.is_landing or self._margin == math.inf
-        return (turn,) if is_last else (turn, OuterDeadline("landing", self._landing_at, self.path))
+        return (self._inner,) if is_last else (self._inner, OuterDeadline("landing", self._landing_at, self.path))
 
     def notice(self, usable: Collection[str]) -> UserMessage:
         """Give the message that tells the model that this is the last turn, and by name what may still be called."""
@@ -94,69 +99,113 @@ class RunClocks:
         text = f"Notice: the time of this run is nearly up; {left:.3g} s are left. {what} be called. "
         return UserMessage(text + "Answer now with what you have.")
 
+    def cancel(self, reason: str) -> None:
+        """End the run, also before it begins; for Trio's reports, why."""
+        if self._over() is None:
+            self._was_cancelled = True
+        self._scope.cancel(reason=reason)
+
     def hear_cancelled(self) -> str | None:
         """Hear that `Cancelled` has come, before anything is cleaned up: say which deadline it was; None, and note it, if none."""
-        over = self._scopes[-1].ended_by
-        if over is not None:
-            return str(over.error())
-        for scope in self._scopes:
-            scope.note_cancelled()
-        return None
+        over = self._over()
+        if over is None:
+            self._was_cancelled = True
+        return None if over is None else str(over)
+
+    def note_end(self) -> None:
+        """Hear that the run is being ended: note which deadline it was, if one has passed. The first one counts."""
+        if self.error is None:
+            self.error = self._over()
+
+    def _over(self) -> TinyAgentError | None:
+        """Give the error of the deadline that has passed; None if there is time left, or the run was cancelled before."""
+        if self._was_cancelled or self._inner is None:
+            return None
+        over = self._inner.ran_out()
+        return self._unheard if over is None else over.error()
 
     def _landing_at(self) -> float:
         if self._run is None or self._margin == math.inf:
             return math.inf
         return min(clock.at for clock in self._run.line()) - self._margin
 
-    def enter(self, scope: ClockScope) -> None:
-        """Hear of a scope that is about to be entered, further in than the others."""
-        self._scopes.append(scope)
+    def enter(self, clock: Clock) -> None:
+        """Hear that a run or a turn begins, and have the scope end with its clock."""
+        self._inner = clock
+        if clock is self._run or clock.seconds < math.inf:
+            clock.follow(self._move)
+            self._move()
 
-    def leave(self, scope: ClockScope) -> None:
-        """Hear of a scope that was left."""
-        self._scopes.remove(scope)
+    def leave_turn(self, clock: Clock) -> None:
+        """Hear that a turn is over."""
+        if clock.seconds < math.inf:
+            if self._scope.cancel_called:
+                self._unheard = self._over()
+            clock.unfollow(self._move)
+        self._inner = self._run
+        self._move()
 
-    def note_end(self, scope: ClockScope) -> None:
-        """Hear that the block of a scope was ended: note which deadline it was, if one has passed. The first one counts."""
-        over = scope.ended_by
-        if over is not None and self.error is None:
-            self.error = over.error()
+    def leave_run(self, clock: Clock) -> None:
+        """Hear that the run is over."""
+        clock.unfollow(self._move)
+
+    def _move(self) -> None:
+        assert self._inner is not None, "it is running"
+        deadline = self._inner.deadline
+        if deadline != self._scope.deadline:  # to set it costs much more than to look
+            self._scope.deadline = deadline
 
 
 @attrs.define(eq=False)
-class _Limited(AbstractAsyncContextManager[None]):
-    """The block of a run or of a turn, which its clock ends. A class, since every turn enters one."""
+class _Running(AbstractAsyncContextManager[None]):
+    """The block of a run, which its clocks end. A class, since every run enters one; so is `_Turn`."""
 
     _clocks: RunClocks
     _clock: Clock
-    _scope: ClockScope = attrs.field(init=False)
+    _scope: trio.CancelScope
     _token: Token[Clock | None] = attrs.field(init=False)
 
     async def __aenter__(self) -> None:
-        self._scope = ClockScope(self._clock)
         self._token = current_clock.set(self._clock)
-        self._clocks.enter(self._scope)
+        self._clocks.enter(self._clock)
         self._scope.__enter__()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, raised: BaseException | None, traceback: TracebackType | None
     ) -> bool:
-        scope, clocks = self._scope, self._clocks
+        clocks = self._clocks
         try:
             if isinstance(raised, trio.Cancelled):
-                clocks.note_end(
-                    scope
-                )  # here, because where a scope further out is cancelled too, that one will catch it
-            is_caught = scope.__exit__(kind, raised, traceback)
+                clocks.note_end()  # here, because where a scope further out is cancelled too, that one will catch it
+            is_caught = self._scope.__exit__(kind, raised, traceback)
         finally:
-            clocks.leave(scope)
+            clocks.leave_run(self._clock)
             current_clock.reset(self._token)
-        if scope.cancelled_caught:
-            clocks.note_end(scope)
+        if self._scope.cancelled_caught and clocks.error is not None:
             await trio.lowlevel.checkpoint_if_cancelled()  # whoever cancels further out goes first
-            if clocks.error is not None:
-                raise clocks.error
+            raise clocks.error
         return is_caught
+
+
+@attrs.define(eq=False)
+class _Turn(AbstractContextManager[None]):
+    """The block of a turn."""
+
+    _clocks: RunClocks
+    _clock: Clock
+    _token: Token[Clock | None] = attrs.field(init=False)
+
+    def __enter__(self) -> None:
+        self._token = current_clock.set(self._clock)
+        self._clocks.enter(self._clock)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, raised: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if isinstance(raised, trio.Cancelled):
+            self._clocks.note_end()
+        self._clocks.leave_turn(self._clock)
+        current_clock.reset(self._token)
 
 
 def _seconds(limit: float | None) -> float:
