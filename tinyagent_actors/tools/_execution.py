@@ -109,7 +109,9 @@ class Execution:
     @property
     def due(self) -> float:
         """When it is given up, on Trio's clock."""
-        return min(self.scope.clock.deadline, self._cancelled_at) + self.tool.options.cleanup_grace
+        scope = self.scope  # that was cancelled before its deadline: then there is no need to read that
+        ended = self._cancelled_at if scope.was_cancelled else min(scope.clock.deadline, self._cancelled_at)
+        return ended + self.tool.options.cleanup_grace
 
     async def run(self) -> None:
         """Run to an outcome. Raises nothing: it is a detached task.
@@ -224,7 +226,8 @@ class Execution:
 
     def _ended_by_cancel(self, *, content: tuple[Content, ...] = (), error: BaseException | None = None) -> None:
         """Fill the slot of a call that its deadline or a cancel ended, with what it gave or raised in its cleanup."""
-        timeout, over = self._timeout(), self.scope.ended_by
+        over = self.scope.ended_by
+        timeout = self._timeout(over)
         if over is not None:
             outcome: Outcome = "timed_out"
             whose = "" if over.path in (None, self.batch.path) else f" of {over.path}"
@@ -242,11 +245,10 @@ class Execution:
         """Enter it among the leftovers, and fill its slot without it."""
         self._leftover = self.batch.runtime.leftovers.add("tasks", self._running.name)
         text = f"abandoned: the tool was told to end and still ran {self.tool.options.cleanup_grace:g} s later"
-        self._settle(self._unfinished(text), "abandoned", is_error=True, error=self._timeout())
+        self._settle(self._unfinished(text), "abandoned", is_error=True, error=self._timeout(self.scope.ended_by))
 
-    def _timeout(self) -> ToolTimeoutError | None:
+    def _timeout(self, over: ClockAbove | None) -> ToolTimeoutError | None:
         """Give the error that says which deadline has ended it; None if none did."""
-        over = self.scope.ended_by
         return None if over is None else ToolTimeoutError(self.tool.name, over.name, over.at - self.began)
 
     def _keep(self, partial: Callable[[], object]) -> None:
