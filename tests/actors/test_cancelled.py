@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import signal
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import trio
+import trio.testing
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests._kernel import deaf, run_with_ctrl_c, start
 from tinyagent_actors import ActorRef, open_system
-from tinyagent_actors.actors._cancelled import ask_cancelled, is_cancelled, read_cancelled
+from tinyagent_actors.actors._cancelled import (
+    ask_cancelled,
+    deadline_reader,
+    is_cancelled,
+    read_cancelled,
+    read_deadline,
+)
 
 
 def asked() -> tuple[bool, bool]:
@@ -43,6 +56,40 @@ async def test_a_cancel_is_seen_and_a_shield_hides_it() -> None:
 
     assert outer.cancelled_caught
     assert seen == [(value, value) for value in (False, True, False, True, True, False)]
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from((math.inf, 50.0, 100.0, 200.0)), st.booleans(), st.booleans()), max_size=6
+    )  # of each scope: its deadline, whether it is a shield, whether it is cancelled
+)
+def test_a_deadline_that_is_read_is_that_of_trio(scopes: list[tuple[float, bool, bool]]) -> None:
+    """T22: what is read of another task's scopes is what Trio says there of its own, whatever stands in whatever."""
+
+    async def main() -> None:
+        with contextlib.ExitStack() as stack:
+            for seconds, is_shield, is_cancelled in scopes:
+                scope = trio.CancelScope(deadline=trio.current_time() + seconds, shield=is_shield)
+                if is_cancelled:
+                    scope.cancel()
+                stack.enter_context(scope)
+            task = trio.lowlevel.current_task()
+            assert read_deadline(task) == deadline_reader(task)() == trio.current_effective_deadline()
+
+    trio.run(main, clock=trio.testing.MockClock())
+
+
+def test_where_the_names_of_scopes_are_others_trio_is_asked() -> None:
+    """T22: a Trio whose scopes have no such private names is asked by the one name that is known."""
+
+    class Status:
+        effectively_cancelled = False
+
+        def effective_deadline(self) -> float:
+            return 7.0
+
+    task: Any = SimpleNamespace(_cancel_status=Status())
+    assert deadline_reader(task)() == 7.0
 
 
 def test_a_tell_lets_a_pending_ctrl_c_through() -> None:

@@ -7,8 +7,10 @@ them no more, the public way takes over, which is right and slower.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 import trio
 
@@ -20,7 +22,7 @@ def read_cancelled(task: trio.lowlevel.Task) -> bool:
 
 def ask_cancelled(_task: trio.lowlevel.Task) -> bool:
     """Give the same by public means, which do not see a Ctrl-C that is still to be raised."""
-    return trio.current_effective_deadline() == -float("inf")
+    return trio.current_effective_deadline() == -math.inf
 
 
 is_cancelled: Final = read_cancelled if hasattr(trio.lowlevel.Task, "_cancel_status") else ask_cancelled
@@ -41,8 +43,28 @@ def split_cancelled(raised: BaseException) -> tuple[BaseException | None, BaseEx
 
 def read_deadline(task: trio.lowlevel.Task) -> float:
     """Give the effective deadline of a task now, whoever asks; ``-inf`` if it is cancelled."""
-    status = task._cancel_status  # noqa: SLF001  # see above
-    return float("inf") if status is None else status.effective_deadline()
+    return _deadline_of(task._cancel_status)  # noqa: SLF001  # see above
+
+
+def _deadline_of(status: Any) -> float:
+    """Give the effective deadline of those scopes. In a loop, because each agent stands in ten scopes and asks for each call.
+
+    Trio goes up by calling itself, with three more calls on each step, which takes seven times as long.
+    """
+    if status is None:
+        return math.inf
+    if status.effectively_cancelled:
+        return -math.inf
+    at, above = math.inf, status
+    try:
+        while above is not None:
+            scope = above._scope  # noqa: SLF001  # see above
+            if scope._deadline < at:  # noqa: PLR1730, SLF001  # to call `min` takes longer than all the rest
+                at = scope._deadline  # noqa: SLF001
+            above = None if scope._shield else above._parent  # noqa: SLF001
+    except AttributeError:
+        return float(status.effective_deadline())
+    return at
 
 
 def deadline_of_caller(task: trio.lowlevel.Task) -> trio.lowlevel.Task | float:
@@ -64,8 +86,7 @@ caller_deadline: Final = deadline_of_caller if hasattr(trio.lowlevel.Task, "_can
 
 def reader_of_scopes(task: trio.lowlevel.Task) -> Callable[[], float]:
     """Give what reads the deadline of the scopes that the task stands in now, also when it has entered others since."""
-    status = task._cancel_status  # noqa: SLF001  # see above
-    return (lambda: float("inf")) if status is None else status.effective_deadline
+    return partial(_deadline_of, task._cancel_status)  # noqa: SLF001  # see above
 
 
 def reader_of_now(_task: trio.lowlevel.Task) -> Callable[[], float]:

@@ -138,12 +138,12 @@ class RunClocks:
 
     def leave_turn(self, clock: Clock) -> None:
         """Hear that a turn is over."""
-        if clock.seconds < math.inf:
-            if self._scope.cancel_called:
-                self._unheard = self._over()
-            clock.unfollow(self._move)
+        if clock.seconds < math.inf and self._scope.cancel_called:
+            self._unheard = self._over()
         self._inner = self._run
-        self._move()
+        if clock.seconds < math.inf:
+            clock.unfollow(self._move)
+            self._move()
 
     def leave_run(self, clock: Clock) -> None:
         """Hear that the run is over."""
