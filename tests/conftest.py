@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import hypothesis
 import pytest
+import trio.testing
 
 from tests._forks import Forks, open_forks
 from tests.providers import _alchemy as judged
@@ -41,6 +42,12 @@ def engine(request: pytest.FixtureRequest) -> str:
     """The engines that are built, one after the other."""
     name: str = request.param
     return name
+
+
+@pytest.fixture
+def running_clock() -> trio.testing.MockClock:
+    """Time that passes as it does, and can jump: so that a deadline passes after something has begun, however late that was."""
+    return trio.testing.MockClock(rate=1.0)
 
 
 @pytest.fixture(scope="session")

@@ -150,8 +150,14 @@ async def _connect(filler: trio.socket.SocketType, address: tuple[str, int]) -> 
 
 async def test_a_caller_s_own_deadline_passes_through(engine: str) -> None:
     """A `move_on_after` around the reading is the caller's: nothing is made of it."""
-    async with open_endpoint([Reply(text="late", fault=Stall())]) as endpoint:
-        with trio.move_on_after(0.2) as scope:
+
+    async def run_out(scope: trio.CancelScope) -> None:
+        await endpoint.wait_for(lambda now: now.requests == 1)
+        scope.deadline = trio.current_time()
+
+    async with open_endpoint([Reply(text="late", fault=Stall())]) as endpoint, trio.open_nursery() as nursery:
+        with trio.move_on_after(60) as scope:
+            nursery.start_soon(run_out, scope)
             async with open_stream(
                 Model("any", base_url=endpoint.url),
                 CONTEXT,

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+import trio
+import trio.testing
 
 from tinyagent_actors.actors import Runtime, Subscription
 from tinyagent_actors.events import Event
@@ -22,6 +26,21 @@ def batch_with(
     made = tuple(ToolCall(f"c{place}", tool.name, arguments) for place, (tool, arguments) in enumerate(calls))
     named = {tool.name: tool for tool, _ in calls}
     return CallBatch(made, named, runtime=runtime or Runtime("test"), **{"path": "/a", "run": 1, "turn": 1} | options)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the loop turn until something has come to pass that a thread or a process does."""
+    with trio.fail_after(30):
+        while not condition():
+            await trio.lowlevel.checkpoint()
+
+
+async def run_out_of_time(batch: CallBatch, clock: trio.testing.MockClock, has_begun: Callable[[], bool]) -> None:
+    """Run a batch whose calls are all past their deadline as soon as they have begun, and not before."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(batch.wait)
+        await until(has_begun)
+        clock.jump(60)
 
 
 def unread(subscription: Subscription, kind: type[Event]) -> list[Any]:

@@ -11,6 +11,7 @@ import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.tools._calls import run_out_of_time
 from tinyagent_actors.actors import Runtime
 from tinyagent_actors.events import ToolExecutionEndEvent, ToolExecutionUpdateEvent, ToolLateCompletionEvent
 from tinyagent_actors.messages import InvalidToolCall, ToolCall
@@ -178,20 +179,21 @@ async def test_a_cancel_reaches_the_tools_and_every_call_has_its_result() -> Non
     assert len(batch.results()) == 1
 
 
-async def test_threads_are_abandoned_and_counted() -> None:
+async def test_threads_are_abandoned_and_counted(running_clock: trio.testing.MockClock) -> None:
     """T05: the result says so now, the thread is a leftover until it ends."""
     import threading
 
-    release = threading.Event()
+    has_begun, release = threading.Event(), threading.Event()
 
-    @tool(timeout=0.05)
+    @tool(timeout=60)
     def blocks() -> None:
         """Block."""
+        has_begun.set()
         release.wait(10)
 
     runtime = Runtime("test")
     batch = CallBatch((ToolCall("c", "blocks"),), {"blocks": blocks}, runtime=runtime, path="/", run=1, turn=1)
-    await batch.wait()
+    await run_out_of_time(batch, running_clock, has_begun.is_set)
     assert "timed out" in batch.results()[0].text
     assert runtime.leftovers.snapshot().threads == 1
     release.set()

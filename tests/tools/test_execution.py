@@ -58,9 +58,12 @@ def ends(runtime: Runtime, events: Any) -> list[tuple[str, str]]:
 
 async def test_a_tool_that_never_awaits_is_named_and_counted() -> None:
     """T01: it cannot be cancelled; who held the loop is told, and its outcome is what it gave, once, after its deadline."""
+    began = 0
 
     @tool(timeout=0.05)
     async def computes() -> str:
+        nonlocal began
+        began += 1
         until = time.monotonic() + 0.3
         while time.monotonic() < until:
             pass
@@ -98,7 +101,7 @@ async def test_a_tool_that_never_awaits_is_named_and_counted() -> None:
         assert system.leftovers().total == 0
 
     assert blocked == {"computes": "/agent", "computes_alone": "/agent"}
-    assert set(texts["computes"]) == {"computed"}
+    assert texts["computes"].count("computed") == began  # on a slow machine its time may be over before it begins
     assert {text.partition(" after")[0] for text in texts["computes_alone"]} == {
         "timed out: ended by the tool deadline"
     }

@@ -12,7 +12,7 @@ import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.tools._calls import batch_of, batch_with, unread
+from tests.tools._calls import batch_of, batch_with, run_out_of_time, unread
 from tinyagent_actors import ActorContext, ActorRef, ChildSpec, SpecError, ToolContext, open_system, tool
 from tinyagent_actors.actors import Runtime, WaitGraph
 from tinyagent_actors.events import ToolRetryEvent
@@ -260,14 +260,15 @@ async def test_what_was_given_up_goes_on_holding_its_locks(autojump_clock: trio.
     assert second.results()[0].text == "at 10"
 
 
-async def test_an_abandoned_thread_goes_on_holding_its_locks() -> None:
+async def test_an_abandoned_thread_goes_on_holding_its_locks(running_clock: trio.testing.MockClock) -> None:
     """T05: likewise a thread that nothing can end."""
     runtime = Runtime("test")
-    release = threading.Event()
+    has_begun, release = threading.Event(), threading.Event()
     log: list[str] = []
 
-    @tool(locks=("disk",), timeout=0.05)
+    @tool(locks=("disk",), timeout=60)
     def blocks() -> None:
+        has_begun.set()
         release.wait(30)
         log.append("thread ends")
 
@@ -276,7 +277,7 @@ async def test_an_abandoned_thread_goes_on_holding_its_locks() -> None:
         log.append("next begins")
 
     first = batch_of(blocks, runtime=runtime)
-    await first.wait()
+    await run_out_of_time(first, running_clock, has_begun.is_set)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(batch_of(next_one, runtime=runtime).wait)
         await trio.testing.wait_all_tasks_blocked()

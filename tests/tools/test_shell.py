@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 
+from tests.tools._calls import run_out_of_time
 from tests.tools._processes import is_alive, open_files, until
 from tinyagent_actors.actors import current_runtime
 from tinyagent_actors.messages import ToolCall, ToolResultMessage
@@ -49,11 +51,15 @@ async def test_no_key_reaches_a_command(tmp_path: Path, monkeypatch: pytest.Monk
     assert "none" in result.text
 
 
-async def test_its_own_timeout_keeps_what_it_said(tmp_path: Path) -> None:
+async def test_its_own_timeout_keeps_what_it_said(tmp_path: Path, running_clock: trio.testing.MockClock) -> None:
     """T09: the group is gone, and the model reads what came until then."""
-    result = await call(shell_tool(tmp_path, grace=0.1), command="sleep 120 & echo $!; wait", timeout_seconds=0.3)
+    batch = batch_of(
+        shell_tool(tmp_path, grace=0.1), command="sleep 120 & echo $!; echo > up; wait", timeout_seconds=60
+    )
+    await run_out_of_time(batch, running_clock, (tmp_path / "up").exists)
+    result = batch.results()[0]
 
-    assert "[timed out after 0.3 s]" in result.text
+    assert "[timed out after 60 s]" in result.text
     pid = int(result.text.split()[0])
     await until(lambda: not is_alive(pid))
 
@@ -78,10 +84,10 @@ async def test_a_cancelled_run_keeps_what_it_said(tmp_path: Path, grace: float) 
         await until(lambda: not is_alive(pid) and open_files() == before)
 
 
-async def test_a_partial_that_cannot_be_had() -> None:
+async def test_a_partial_that_cannot_be_had(autojump_clock: trio.testing.MockClock) -> None:
     """What a tool kept and cannot give is told; the call has its result."""
 
-    @tool(timeout=0.05)
+    @tool(timeout=1)
     async def broken(ctx: ToolContext) -> None:
         """Hang."""
         ctx.keep(lambda: dict[str, str]()["x"])
@@ -93,11 +99,11 @@ async def test_a_partial_that_cannot_be_had() -> None:
     assert "cannot be had: KeyError" in result.text
 
 
-async def test_a_tool_that_is_given_up_keeps_what_it_had() -> None:
+async def test_a_tool_that_is_given_up_keeps_what_it_had(autojump_clock: trio.testing.MockClock) -> None:
     """T02: it would not end; the model reads that, and what there was until then."""
     release = trio.Event()
 
-    @tool(timeout=0.05, cleanup_grace=0.05)
+    @tool(timeout=1, cleanup_grace=1)
     async def stubborn(ctx: ToolContext) -> None:
         """Hang."""
         ctx.keep(lambda: "half of it")
@@ -124,12 +130,17 @@ async def test_a_flood_is_bounded(tmp_path: Path) -> None:
     await current_runtime().close_resources()
 
 
-async def test_an_endless_flood_is_bounded(tmp_path: Path) -> None:
+async def test_an_endless_flood_is_bounded(tmp_path: Path, running_clock: trio.testing.MockClock) -> None:
     """T17: it goes on until its time is over; memory and file are bounded."""
     from tinyagent_actors.tools import SpillPolicy, spill_files
 
-    spill_files(current_runtime()).policy = SpillPolicy(file_bytes=1_000_000)
-    result = await call(shell_tool(tmp_path), command="yes", timeout_seconds=0.5)
+    spilled = tmp_path / "spilled"
+    spill_files(current_runtime()).policy = SpillPolicy(file_bytes=1_000_000, folder=spilled)
+    batch = batch_of(shell_tool(tmp_path), command="yes", timeout_seconds=60)
+    await run_out_of_time(
+        batch, running_clock, lambda: any(file.stat().st_size == 1_000_000 for file in spilled.rglob("*.txt"))
+    )
+    result = batch.results()[0]
 
     assert len(result.text) < 260 * 1024
     assert "the first 1000000 bytes are in" in result.text

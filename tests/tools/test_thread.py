@@ -13,27 +13,21 @@ from typing import Any
 import trio
 import trio.testing
 
-from tests.tools._calls import batch_of
+from tests.tools._calls import batch_of, run_out_of_time, until
 from tinyagent_actors.actors import Runtime
 from tinyagent_actors.events import ToolExecutionEndEvent, ToolExecutionUpdateEvent, ToolLateCompletionEvent
 from tinyagent_actors.tools import ToolContext, tool
 from tinyagent_actors.tools._thread import THREADS, ToolThreads
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    """Let the loop turn until something has come to pass that a thread does."""
-    with trio.fail_after(30):
-        while not condition():
-            await trio.lowlevel.checkpoint()
-
-
-async def test_a_timeout_is_told_now_and_what_comes_late_is_dropped() -> None:
+async def test_a_timeout_is_told_now_and_what_comes_late_is_dropped(running_clock: trio.testing.MockClock) -> None:
     """T05: the result says `timed out` at once; a late result and late progress are told by an event, and are no result."""
-    release, has_gone_on = threading.Event(), threading.Event()
+    has_begun, release, has_gone_on = threading.Event(), threading.Event(), threading.Event()
 
-    @tool(timeout=0.05)
+    @tool(timeout=60)
     def slow(ctx: ToolContext) -> str:
         """Take long."""
+        has_begun.set()
         release.wait(30)
         ctx.report("too late")
         ctx.report("too late again")
@@ -44,8 +38,7 @@ async def test_a_timeout_is_told_now_and_what_comes_late_is_dropped() -> None:
     events = runtime.bus.open_subscription("**")
     batch = batch_of(slow, runtime=runtime)
     limiter = runtime.resource(ToolThreads, lambda _: ToolThreads()).limiter
-    with trio.fail_after(30):
-        await batch.wait()
+    await run_out_of_time(batch, running_clock, has_begun.is_set)
     (result,) = batch.results()
 
     assert "timed out: ended by the tool deadline" in result.text
@@ -124,15 +117,17 @@ async def test_sync_tools_take_none_of_trio_s_threads() -> None:
 async def test_a_thread_that_calls_back_is_cancelled_there() -> None:
     """T07: a cancel of the call raises Cancelled in the thread that waits in `from_thread.run`; it may clean up there."""
     said: list[str] = []
+    is_in_the_loop = trio.Event()
 
     async def wait_in_the_loop() -> None:
+        is_in_the_loop.set()
         try:
             await trio.sleep_forever()
         finally:
             await trio.lowlevel.checkpoint()
             said.append("cleaned up in the loop")
 
-    @tool(timeout=0.05)
+    @tool(timeout=60)
     def calls_back() -> None:
         """Call back."""
         try:
@@ -143,26 +138,30 @@ async def test_a_thread_that_calls_back_is_cancelled_there() -> None:
 
     runtime = Runtime("test")
     batch = batch_of(calls_back, runtime=runtime)
-    with trio.fail_after(30):
-        await batch.wait()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(batch.wait)
+        with trio.fail_after(30):
+            await is_in_the_loop.wait()
+        nursery.cancel_scope.cancel()
 
     assert said == ["cleaned up in the loop", "cancelled in the thread"]
-    assert "timed out" in batch.results()[0].text
+    assert batch.results()[0].text == "cancelled: the run was cancelled"
     assert runtime.leftovers.snapshot().total == 0
 
 
-async def test_an_abandoned_thread_can_do_nothing_more_in_the_loop() -> None:
+async def test_an_abandoned_thread_can_do_nothing_more_in_the_loop(running_clock: trio.testing.MockClock) -> None:
     """T07: its further calls fail with Cancelled, one after the other, and what they ask for is not done; no deadlock."""
-    release, is_over = threading.Event(), threading.Event()
+    has_begun, release, is_over = threading.Event(), threading.Event(), threading.Event()
     done: list[str] = []
     failed: list[str] = []
 
     async def act() -> None:
         done.append("async")
 
-    @tool(timeout=0.05)
+    @tool(timeout=60)
     def persists() -> None:
         """Go on after the end."""
+        has_begun.set()
         release.wait(30)
         calls: list[Callable[[], Any]] = [
             lambda: trio.from_thread.run(act),
@@ -178,7 +177,7 @@ async def test_an_abandoned_thread_can_do_nothing_more_in_the_loop() -> None:
 
     runtime = Runtime("test")
     batch = batch_of(persists, runtime=runtime)
-    await batch.wait()
+    await run_out_of_time(batch, running_clock, has_begun.is_set)
     release.set()
     await until(lambda: runtime.leftovers.snapshot().total == 0)
 
@@ -260,22 +259,25 @@ def test_a_process_ends_though_threads_are_left() -> None:
     program = textwrap.dedent(
         """
         import threading, time
-        import trio
+        import trio, trio.testing
         from tinyagent_actors import tool
         from tinyagent_actors.actors import Runtime
         from tinyagent_actors.messages import ToolCall
         from tinyagent_actors.tools import CallBatch, ToolContext
 
-        over, refused = threading.Event(), threading.Event()
+        begun, over, refused = threading.Semaphore(0), threading.Event(), threading.Event()
+        clock = trio.testing.MockClock(rate=1.0)
 
-        @tool(timeout=0.05)
+        @tool(timeout=600)
         def sleeps() -> None:
             "Sleep."
+            begun.release()
             time.sleep(3600)
 
-        @tool(timeout=0.05)
+        @tool(timeout=600)
         def speaks(ctx: ToolContext) -> None:
             "Speak after the end."
+            begun.release()
             over.wait(60)
             ctx.report("still there")
             try:
@@ -287,9 +289,14 @@ def test_a_process_ends_though_threads_are_left() -> None:
             tools = {"sleeps": sleeps, "speaks": speaks}
             calls = (ToolCall("a", "sleeps"), ToolCall("b", "speaks"))
             batch = CallBatch(calls, tools, runtime=Runtime("test"), path="/", run=1, turn=1)
-            await batch.wait()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(batch.wait)
+                for _ in calls:
+                    while not begun.acquire(blocking=False):
+                        await trio.lowlevel.checkpoint()
+                clock.jump(600)
 
-        trio.run(main)
+        trio.run(main, clock=clock)
         over.set()
         print("refused" if refused.wait(60) else "no word", flush=True)
         """
