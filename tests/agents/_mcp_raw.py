@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 MODE = sys.argv[1] if len(sys.argv) > 1 else "plain"
+MEGABYTE = 1_000_000
 STRING = {"type": "string"}
 TOOLS: list[dict[str, Any]] = [
     {"name": "echo", "description": "Echo.", "inputSchema": {"type": "object", "properties": {"text": STRING}}}
@@ -42,16 +43,28 @@ def answer(number: Any, result: dict[str, Any]) -> None:
     send({"id": number, "result": result})
 
 
-def call(number: Any, text: str) -> None:
-    """Do what a call is for in this mode."""
+def say_much() -> None:
+    """Say more than anybody wants to hear, in the modes that do."""
     match MODE:
         case "floods":
             for _ in range(20_000):
                 notify("notifications/tools/list_changed")
+        case "torrent":
+            for _ in range(250):
+                send({"method": "notifications/message", "params": {"level": "info", "data": "x" * MEGABYTE}})
+        case "endless line":
+            while True:  # until nobody reads it
+                sys.stdout.write("x" * MEGABYTE)
+
+
+def call(number: Any, text: str) -> None:
+    """Do what a call is for in this mode."""
+    say_much()
+    match MODE:
         case "junk":
             sys.stdout.write("this is no message\n[1, 2]\n\n" * 3)
         case "long line":
-            sys.stdout.write("x" * 1_000_000)
+            sys.stdout.write("x" * MEGABYTE)
             sys.stdout.flush()
             time.sleep(120)
         case "closes":
@@ -96,7 +109,7 @@ def main() -> None:
             case "tools/call":
                 if MODE == "chatty":
                     token = message["params"]["_meta"]["progressToken"]
-                    said = {"progressToken": token, "progress": 1, "message": "x" * 1_000_000}
+                    said = {"progressToken": token, "progress": 1, "message": "x" * MEGABYTE}
                     send({"method": "notifications/progress", "params": said})
                 call(number, message["params"]["arguments"].get("text", ""))
             case "ping":

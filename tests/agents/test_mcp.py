@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -28,6 +30,7 @@ from tinyagent_actors import (
 )
 from tinyagent_actors.actors import conflate
 from tinyagent_actors.agents._mcp_actor import LONGEST_PROGRESS
+from tinyagent_actors.agents._mcp_stdio import LONGEST_LINE
 from tinyagent_actors.agents._mcp_tools import MOST_TOOLS
 from tinyagent_actors.events import McpServerLoggedEvent, ToolExecutionUpdateEvent, ToolListChangedEvent
 from tinyagent_actors.messages import ToolCall, ToolResultMessage
@@ -230,6 +233,19 @@ async def test_a_server_that_means_no_good(monkeypatch: pytest.MonkeyPatch, mode
 
     assert len(lists) < 20, "however often it tells of a change, the list is read at intervals"
     assert system.leftovers().total == 0
+
+
+@pytest.mark.parametrize(
+    ("mode", "text"), [("endless line", "sent a line of more than 16777216 bytes"), ("torrent", "x")]
+)
+def test_memory_is_bounded_however_much_a_server_says(mode: str, text: str) -> None:
+    """A line without an end, a quarter of a gigabyte of notifications: the process grows by a few of the longest lines, no more."""
+    command = [sys.executable, "-m", "tests.agents._mcp_peak", mode]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    told = json.loads(done.stdout)
+
+    assert text in told["text"]
+    assert told["grown_mb"] < 6 * LONGEST_LINE / 2**20
 
 
 async def test_tools_that_are_unfit() -> None:
