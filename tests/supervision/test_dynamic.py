@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,6 +26,7 @@ from tinyagent_actors import (
     open_system,
     supervisor,
 )
+from tinyagent_actors.supervision._agenda import FEWEST, TURNS
 from tinyagent_actors.supervision._children import Children
 
 
@@ -67,6 +69,27 @@ async def test_a_give_up_asks_all_at_once(autojump_clock: trio.testing.MockClock
 
         assert isinstance(ended.error, RestartIntensityExceededError)
         assert trio.current_time() == 3
+
+
+async def test_those_that_are_many_are_asked_in_groups(autojump_clock: trio.testing.MockClock) -> None:
+    """S36: a few in each turn of the loop, whether any of them has ended or not; after so many turns all have been asked."""
+    async with open_system() as system, trio.open_nursery() as nursery:
+        team = await start_team(system, "dynamic")
+        for number in range(2 * FEWEST * TURNS):
+            await team.start_child(child(f"c{number}", slow, 3))
+        nursery.start_soon(team.stop)
+        asked = []
+        for _ in range(TURNS + 10):
+            await trio.lowlevel.checkpoint()
+            asked.append(sum(info.state == "stopping" for info in team.which_children()))
+
+        steps = [after - before for before, after in itertools.pairwise(asked)]
+        assert (
+            0 < max(steps) <= 2 * 2 * FEWEST
+        )  # its turn comes before or after this task's, so it may have two in between
+        assert asked[-1] == 2 * FEWEST * TURNS
+        assert trio.current_time() == 0
+    assert trio.current_time() == 3
 
 
 async def test_a_restart_uses_the_same_args() -> None:

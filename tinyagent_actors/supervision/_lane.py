@@ -4,7 +4,8 @@ Where the supervisor's loop is parked, whoever posts something serves the lane h
 start or a stop so needs half the turns of Trio's loop that it would need if the supervisor had to wake for each message. That is
 safe because nothing in the machine waits. What is posted meanwhile is taken by whoever serves; what goes wrong is kept, and
 raised by the supervisor's own task, for it is the supervisor's failure, not that of whoever told it something. Only timers,
-a stop of the supervisor itself, and what comes while the loop is not parked need the loop's turn.
+a stop of the supervisor itself, and what comes while the loop is not parked need the loop's turn; so does what is much, and
+is done a part in each turn (`do_in_turns`): meanwhile the loop does not park.
 
 One cancel scope ends the loop's wait when a timer is due. It is entered once for all that comes until then, and its deadline
 only ever moves forward: a scope for each wait, and moving its deadline with each start and stop, cost more than what is done
@@ -13,6 +14,7 @@ between. An alarm whose timer is gone wakes the loop once, for nothing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import attrs
@@ -51,6 +53,8 @@ class Lane:
     _is_serving: bool = attrs.field(default=False, init=False)
     _defect: BaseException | None = attrs.field(default=None, init=False)
     """What went wrong while somebody else served."""
+    _part: Callable[[], bool] | None = attrs.field(default=None, init=False)
+    """What is done a part in each turn of the loop, whatever else there is to do."""
 
     def post(self, order: Order) -> None:
         """Put something on the lane; if the loop is parked, it is done when this returns.
@@ -71,7 +75,7 @@ class Lane:
             self._defect = defect
         finally:
             self._is_serving = False
-        if self._machine.is_done or self._defect is not None:
+        if self._machine.is_done or self._part is not None or self._defect is not None:
             mailbox.wake()
         elif self._timers.earliest < self._alarm:
             self._set_alarm()
@@ -80,11 +84,17 @@ class Lane:
         """Put something on the lane for the loop; for what is heard where nothing may be done, such as in the middle of a cancel."""
         self.mailbox.post(order)
 
+    def do_in_turns(self, part: Callable[[], bool]) -> None:
+        """Have something done a part in each turn of the loop, from now on, until it says that there is no more; in place of the one before."""
+        self._part = part
+
     def serve(self) -> None:
         """Do all there is to do now, as the loop."""
         self._is_serving = True
         try:
             self._machine.serve_all()
+            if self._part is not None and not self._part():
+                self._part = None
         finally:
             self._is_serving = False
 
@@ -94,7 +104,10 @@ class Lane:
         with trio.CancelScope() as self._until_due:
             while not self._machine.is_done:
                 self._set_alarm()
-                await self.mailbox.wait()
+                if self._part is None:
+                    await self.mailbox.wait()
+                else:
+                    await trio.lowlevel.checkpoint()
                 if self._defect is not None:
                     raise self._defect
                 self.serve()

@@ -245,9 +245,7 @@ class Supervisor:
         control = self._lane.mailbox.control
         while True:
             hear = _HEARS.get(type(order))
-            if (
-                hear is not None
-            ):  # else somebody has linked himself to this supervisor, whom only its children's ends concern
+            if hear is not None:  # else somebody has linked himself to it, whom only its children's ends concern
                 hear(self, order)
             if self._agenda.progress != "done" or self._stopping is not None or self._queued:
                 self._go_on()
@@ -444,6 +442,8 @@ class Supervisor:
                 self.children.end(child)
         is_at_once = self._options.strategy == "dynamic"
         self._agenda = Agenda(self._runner, to_stop=list(self.children), cause=cause, is_at_once=is_at_once)
+        if is_at_once:
+            self._lane.do_in_turns(self._agenda.ask_some)
         self._refuse_queued()
 
     def _refuse_queued(self) -> None:
