@@ -141,8 +141,8 @@ async def storm(seed: int, seconds: float, folder: Path, *, agents: int = 50) ->
                     await _settled(system)
                     check_leases(system, seen)
                 watching.cancel_scope.cancel()
+        await check_nothing_left(system, mark)  # first, because it waits for threads that were given up
         assert_quiescent(system)
-        await check_nothing_left(system, mark)
         with trio.fail_after(30):
             await endpoint.wait_for(lambda now: now.open_streams == 0)
     return seen

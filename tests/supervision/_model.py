@@ -48,6 +48,8 @@ class Member:
     epoch: int = 0
     """Counts what it began; a timer of something before is void."""
     body: Boss | None = None
+    begun_at: float = -1.0
+    """When it was last begun."""
     is_there: bool = False
     """Whether it has not ended; its supervisor hears of an end, as of a start, a moment later."""
     has_started: bool = False
@@ -70,6 +72,7 @@ class Member:
         self.is_there, self.has_started = True, False
         self.epoch += 1
         world = self.boss.world
+        self.begun_at = world.now
         if isinstance(self.spec, Tree):
             self.body = Boss(world, self.spec, self)
             world.later(self, 0, self.body.go_on)
@@ -143,6 +146,8 @@ class Order:
     name: str
     spec: Spec | None = None
     result: str | None = None
+    is_tie: bool = False
+    """Whether its supervisor began to stop in the moment in which the child was begun: then either may have been first."""
 
 
 @attrs.define(eq=False)
@@ -252,6 +257,9 @@ class Boss:
             return
         self.mode = "stopping"
         for member in tuple(self.members.values()):
+            if member.ordered_by is not None and member.begun_at == self.world.now:
+                member.ordered_by.is_tie = True
+                self.world.restless.add(self.path)
             member.wanted = member.doomed = False
             if not member.is_alive:
                 self.let_go(member)

@@ -58,7 +58,8 @@ class World:
     killed: set[str] = attrs.field(factory=set)
     """Supervisors whose children ended all at once, in no order."""
     restless: set[str] = attrs.field(factory=set)
-    """Supervisors that restart somebody in the moment in which they have started, while the one above goes on, too."""
+    """Supervisors that restart somebody in the moment in which they have started, while the one above goes on, too; or that stop in
+    the moment in which they begin somebody by order: that one may have started, or not."""
     loose: dict[str, Member] = attrs.field(factory=dict)
     """Members that are started by order, beside whatever their supervisor, or one above, is doing."""
     failures: Counter[str] = attrs.field(factory=Counter)

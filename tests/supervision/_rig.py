@@ -243,7 +243,9 @@ class Rig:
             AssertionError: They are not; it says where.
         """
         self._see("states", self.shown(self.system.root), shown(self.root))
-        self._see("orders", [real.result for real, _ in self.orders], [order.result for _, order in self.orders])
+        ties = {"started", "failed"}
+        orders = [pair for pair in self.orders if not (pair[1].is_tie and {each.result for each in pair} <= ties)]
+        self._see("orders", [real.result for real, _ in orders], [order.result for _, order in orders])
         self._see("starts and ends", *(sorted(self.settled(trace)) for trace in (self.trace, self.world.trace)))
         for boss in self.bosses():
             if boss.spec.strategy != "dynamic":
