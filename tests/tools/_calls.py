@@ -8,6 +8,7 @@ from typing import Any
 import trio
 import trio.testing
 
+from tests.tools._processes import until
 from tinyagent_actors.actors import Runtime, Subscription
 from tinyagent_actors.events import Event
 from tinyagent_actors.messages import ToolCall
@@ -28,19 +29,13 @@ def batch_with(
     return CallBatch(made, named, runtime=runtime or Runtime("test"), **{"path": "/a", "run": 1, "turn": 1} | options)
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    """Let the loop turn until something has come to pass that a thread or a process does."""
-    with trio.fail_after(30):
-        while not condition():
-            await trio.lowlevel.checkpoint()
-
-
 async def run_out_of_time(batch: CallBatch, clock: trio.testing.MockClock, has_begun: Callable[[], bool]) -> None:
     """Run a batch whose calls are all past their deadline as soon as they have begun, and not before."""
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(batch.wait)
-        await until(has_begun)
-        clock.jump(60)
+    with trio.fail_after(120):  # of which the jump takes 60
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(batch.wait)
+            await until(has_begun)
+            clock.jump(60)
 
 
 def unread(subscription: Subscription, kind: type[Event]) -> list[Any]:

@@ -13,7 +13,8 @@ from typing import Any
 import trio
 import trio.testing
 
-from tests.tools._calls import batch_of, run_out_of_time, until
+from tests.tools._calls import batch_of, run_out_of_time
+from tests.tools._processes import until
 from tinyagent_actors.actors import Runtime
 from tinyagent_actors.events import ToolExecutionEndEvent, ToolExecutionUpdateEvent, ToolLateCompletionEvent
 from tinyagent_actors.tools import ToolContext, tool
