@@ -209,3 +209,24 @@ def test_real_trees_do_as_the_model() -> None:
     assert taken >= wanted
     if wanted >= ALL:
         assert missing == []
+
+
+def test_a_start_by_order_in_the_moment_in_which_its_supervisor_gives_up() -> None:
+    """Found by random steps: the child may have started before its turn to stop comes, or not; all else is as ruled."""
+    leaf = Leaf("", "permanent", shutdown=1.5)
+    slow, brief = attrs.evolve(leaf, start_seconds=1.0, stop_seconds=1.0), attrs.evolve(leaf, restart="temporary")
+    alone = Tree("", "permanent", "one_for_one", (leaf, leaf, leaf), 0, 2.0)
+    together = Tree("", "permanent", "one_for_all", (slow, brief, leaf), 1, 2.0)
+    trees = [Tree("", "permanent", "one_for_one", (leaf,), 0, 2.0), Tree("", "permanent", "dynamic", (), 0, 2.0)]
+    steps = [
+        Step("wait", 0, 2, is_near=False),
+        Step("return", 7, 0, is_near=False),
+        Step("stop", 1, 0, is_near=True),
+        Step("start_child", 0, 0, is_near=False),
+        Step("restart_child", 0, 0, is_near=False),
+        Step("return", 0, 0, is_near=True),
+        Step("start_child", 0, 1, is_near=True),
+        Step("return", 0, 0, is_near=True),
+    ]
+    for seed in range(20):
+        assert run_seed(play, Case(trees, steps, [leaf, alone, together], seed), Counter(), seed=seed) == len(steps)
